@@ -1,0 +1,45 @@
+"""Where the parts meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from netvision_api.database import Database
+from netvision_api.health import HealthController
+from netvision_api.migrations import migrating
+from netvision_api.openapi import openapi_config, with_own_router
+from netvision_api.problems import answer
+from netvision_api.records import RecordsController
+from netvision_api.request_id import add_headers
+from netvision_api.security import HostGuard
+from netvision_api.settings import Settings
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Build the service; nothing is opened before it starts."""
+    database = Database(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        async with migrating(settings):
+            yield
+        await database.close()
+
+    app = Litestar(
+        route_handlers=[RecordsController, HealthController],
+        dependencies={
+            "settings": Provide(lambda: settings, sync_to_thread=False),
+            "database": Provide(lambda: database, sync_to_thread=False),
+        },
+        exception_handlers={Exception: answer},
+        before_send=[add_headers],
+        lifespan=[lifespan],
+        on_app_init=[with_own_router],
+        openapi_config=openapi_config(),
+        logging_config=None,
+        request_max_body_size=settings.max_body,
+    )
+    app.asgi_handler = HostGuard(app.asgi_handler, settings.hosts)
+    return app

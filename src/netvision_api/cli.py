@@ -1,0 +1,271 @@
+"""The command `netvision-api`: serve, db, openapi, config.
+
+Litestar and SQLAlchemy are imported by the commands that need them, so that help is there at once.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from netvision_api import __version__
+from netvision_api.quantities import seconds, size
+from netvision_api.settings import Bytes, Seconds, Settings, UnsafeConfigurationError
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+DOTENV = ".env"
+app = typer.Typer(
+    name="netvision-api",
+    help="The records service: run it, and look after its database.",
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+db = typer.Typer(help="Bring the schema of the database up to date, or back.", no_args_is_help=True)
+app.add_typer(db, name="db")
+
+
+def checked(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Have a ValueError of a reader told as wrong usage."""
+
+    def parsed(text: Any) -> Any:  # noqa: ANN401 - whatever the reader reads
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parsed
+
+
+READERS: dict[object, tuple[type, Callable[[Any], Any], str]] = {
+    Seconds: (float, checked(seconds), "DURATION"),
+    Bytes: (int, checked(size), "SIZE"),
+}
+"""Types of settings with a notation of their own: what they are, how they are read, and what help calls them."""
+
+def variable(name: str) -> str:
+    """Name the environment variable of a setting."""
+    return f"NETVISION_{name.upper()}"
+
+
+def option(name: str, annotation: object, default: object) -> inspect.Parameter:
+    """Turn a field of the settings into an option of a command."""
+    kind, help_ = get_args(annotation)
+    kind, parser, metavar = READERS.get(kind, (kind, None, None))
+    is_eager, callback = (True, read_dotenv) if name == "reload" else (False, None)
+    details = typer.Option(
+        envvar=variable(name), help=help_, parser=parser, metavar=metavar, is_eager=is_eager, callback=callback
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, details]
+    )
+
+
+def read_dotenv(value: bool) -> bool:  # noqa: FBT001 - the signature of a callback
+    """Read `.env` in the working directory into the environment, with --reload only."""
+    if value and os.path.exists(DOTENV):  # noqa: PTH110 - a name in the working directory
+        from dotenv import load_dotenv
+
+        load_dotenv(DOTENV)
+    return value
+
+
+def takes_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these settings, or for all of them; it gets a Settings in their place."""
+    hints = get_type_hints(Settings, include_extras=True)
+    defaults = Settings()
+    options = [
+        option(field.name, hints[field.name], getattr(defaults, field.name))
+        for field in fields(Settings)
+        if not names or field.name in names
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def with_settings(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
+            chosen = {parameter.name: values.pop(parameter.name) for parameter in options}
+            try:
+                settings = Settings(**chosen)
+            except UnsafeConfigurationError as error:
+                fail(f"{error}.", code=2)
+            command(settings, **values)
+
+        own = list(inspect.signature(command).parameters.values())[1:]
+        parameters = [*own, *options]
+        with_settings.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_settings.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        with_settings.__doc__, with_settings.__name__ = command.__doc__, command.__name__
+        return with_settings
+
+    return decorate
+
+
+def fail(message: str, *, code: int = 1) -> None:
+    """Say in one sentence what went wrong, and end with an exit code."""
+    print(f"Error: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def print_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
+    """Print the version and end."""
+    if value:
+        print(f"netvision-api {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def netvision_api(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The records service: run it, and look after its database."""  # noqa: D401 - help of a command
+
+
+@app.command()
+@takes_settings()
+def serve(
+    settings: Settings,
+    *,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends, as it does with the parent.")
+    ] = False,
+) -> None:
+    """Run the service until it is told to stop."""
+    from netvision_api.migrations import MigrationError
+    from netvision_api.server import CannotRunError
+    from netvision_api.server import serve as run
+
+    if settings.is_sqlite:
+        print(f"database: {settings.sqlite_path}", file=sys.stderr)
+    try:
+        run(settings, until_stdin_closes=until_stdin_closes)
+    except (CannotRunError, MigrationError) as error:
+        fail(f"{error}.")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from netvision_api.app import create_app
+    from netvision_api.openapi import document
+
+    print(document(create_app(Settings())).decode())
+
+
+@app.command()
+@takes_settings()
+def config(settings: Settings, *, context: typer.Context) -> None:
+    """Print every setting, its value and where it came from."""
+    origins = {"COMMANDLINE": "option", "ENVIRONMENT": "variable {}", "DEFAULT": "default"}
+    for field in fields(settings):
+        source = context.get_parameter_source(field.name)
+        origin = origins[source.name if source else "DEFAULT"].format(variable(field.name))
+        print(f"{field.name:<18} {shown(settings, field.name):<40} {origin}")
+
+
+def shown(settings: Settings, name: str) -> str:
+    """Write the value of a setting, without its secrets."""
+    if name == "database_url":
+        from sqlalchemy import make_url
+
+        return make_url(settings.database_url).render_as_string(hide_password=True)
+    value = settings.migrates if name == "migrate" else getattr(settings, name)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def migrates(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command of `db` its database, and turn what can go wrong there into one sentence."""
+
+    def with_database(settings: Settings, **values: Any) -> None:  # noqa: ANN401 - whatever the options are
+        from netvision_api.migrations import MigrationError
+        from netvision_api.server import CannotRunError
+
+        try:
+            command(settings, **values)
+        except (CannotRunError, MigrationError) as error:
+            fail(f"{error}.")
+
+    with_database.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    with_database.__doc__, with_database.__name__ = command.__doc__, command.__name__
+    return takes_settings("database_url")(with_database)
+
+
+@db.command()
+@migrates
+def upgrade(settings: Settings) -> None:
+    """Bring the schema up to date; whoever else does so at the same time is waited for."""
+    from netvision_api import migrations
+    from netvision_api.server import locked
+
+    with locked(settings):
+        migrations.upgrade(settings)
+    print(migrations.state(settings).revision)
+
+
+@db.command()
+@migrates
+def downgrade(
+    settings: Settings,
+    revision: Annotated[str | None, typer.Argument(help="A revision or `base`; the one before, if not given.")] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before records are dropped.")] = False,
+) -> None:
+    """Take revisions back."""
+    from netvision_api import migrations
+    from netvision_api.server import locked
+
+    with locked(settings):
+        before = migrations.state(settings)
+        target = revision or migrations.previous(before.revision)
+        if migrations.drops_records(before.revision, target) and not yes:
+            confirm(f"This drops the records' table and the {before.records} records in it. Go on?")
+        migrations.downgrade(settings, target)
+    print(migrations.state(settings).revision or "none")
+
+
+def confirm(question: str) -> None:
+    """Ask on a terminal; without one, refuse."""
+    if not sys.stdin.isatty():
+        fail(f"{question} There is no terminal to ask on: add --yes.", code=2)
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
+@db.command()
+@migrates
+def current(settings: Settings) -> None:
+    """Print the revision of the database."""
+    from netvision_api import migrations
+
+    print(migrations.state(settings).revision or "none")
+
+
+@db.command()
+@migrates
+def check(settings: Settings) -> None:
+    """End with 0 if the database has the schema that this version needs, with 1 if not."""
+    from netvision_api import migrations
+
+    migrations.check(settings)
+    print(f"up to date at {migrations.head()}")
+
+
+@db.command()
+@migrates
+def sql(settings: Settings) -> None:
+    """Print the statements that bring an empty database up to date."""
+    from netvision_api import migrations
+
+    print(migrations.upgrade_sql(settings), end="")
+
+
+def main() -> None:
+    """Run the command."""
+    app()

@@ -1,0 +1,190 @@
+"""Every error the service answers, as problem details (RFC 9457).
+
+A `Kind` is a row of the contract's table of errors. Code raises `Problem(KIND, detail)`; one handler, `answer`, turns
+it, Litestar's own exceptions, the database's failures and anything unforeseen into a response.
+"""
+
+import logging
+from typing import Any, ClassVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.status_codes import (
+    HTTP_400_BAD_REQUEST,
+    HTTP_404_NOT_FOUND,
+    HTTP_405_METHOD_NOT_ALLOWED,
+    HTTP_409_CONFLICT,
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+    HTTP_421_MISDIRECTED_REQUEST,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from netvision_api.request_id import request_id
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20
+RETRY_AFTER = "1"
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of problem: the name at the end of its type, its status and its fixed title."""
+
+    name: str
+    status: int
+    title: str
+
+
+class Error(msgspec.Struct, frozen=True):
+    """One fault of the input: a JSON pointer into the body, and what is wrong there."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDetails(msgspec.Struct, omit_defaults=True):
+    """The body of an error answer."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[Error] = []
+    outcome: str = ""
+
+
+MALFORMED_JSON = Kind("malformed-json", HTTP_400_BAD_REQUEST, "The body is not JSON")
+INVALID_RECORD = Kind("invalid-record", HTTP_400_BAD_REQUEST, "The body holds something that is not a record")
+NUL_CHARACTER = Kind("nul-character", HTTP_400_BAD_REQUEST, "A text holds U+0000")
+BATCH_TOO_LARGE = Kind("batch-too-large", HTTP_400_BAD_REQUEST, "Too many records in one request")
+TEXT_TOO_LONG = Kind("text-too-long", HTTP_400_BAD_REQUEST, "A text is too long")
+DUPLICATE_UUID = Kind("duplicate-uuid", HTTP_400_BAD_REQUEST, "A uuid occurs twice in one request")
+COUNT_OUT_OF_RANGE = Kind("count-out-of-range", HTTP_400_BAD_REQUEST, "The count has too many digits")
+INVALID_PARAMETER = Kind("invalid-parameter", HTTP_400_BAD_REQUEST, "A parameter is malformed")
+INVALID_REQUEST = Kind("invalid-request", HTTP_400_BAD_REQUEST, "The request is malformed")
+RECORD_NOT_FOUND = Kind("record-not-found", HTTP_404_NOT_FOUND, "No such record")
+NOT_FOUND = Kind("not-found", HTTP_404_NOT_FOUND, "No such resource")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTP_405_METHOD_NOT_ALLOWED, "The method is not allowed here")
+UUID_CONFLICT = Kind("uuid-conflict", HTTP_409_CONFLICT, "A uuid is stored with another text")
+BODY_TOO_LARGE = Kind("body-too-large", HTTP_413_REQUEST_ENTITY_TOO_LARGE, "The body is too large")
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    "unsupported-media-type", HTTP_415_UNSUPPORTED_MEDIA_TYPE, "The body is not of the type application/json"
+)
+HOST_NOT_ALLOWED = Kind("host-not-allowed", HTTP_421_MISDIRECTED_REQUEST, "The Host is not served here")
+INTERNAL = Kind("internal", HTTP_500_INTERNAL_SERVER_ERROR, "The service failed")
+DATABASE_UNAVAILABLE = Kind("database-unavailable", HTTP_503_SERVICE_UNAVAILABLE, "The database is unavailable")
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's own word
+    """A request that cannot be served, and why."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        errors: list[Error] | None = None,
+        outcome: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Say what is wrong in this case, with the value and the limit."""
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = (errors or [])[:MAX_ERRORS]
+        self.outcome = outcome
+        self.headers = headers or {}
+        if kind is DATABASE_UNAVAILABLE:
+            self.headers["Retry-After"] = RETRY_AFTER
+
+
+class Causes:
+    """Which failures of a database are its trouble (503), not ours (500)."""
+
+    SQLSTATE_CLASSES: ClassVar = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+    """Connection, transaction state (read-only after a failover), rollback, resources, locks, intervention, system."""
+
+    SQLITE_CODES: ClassVar = frozenset({5, 6, 8, 10, 13, 14})
+    """SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the low byte of the extended code."""
+
+    @classmethod
+    def is_unavailability(cls, error: Exception) -> bool:
+        """Tell whether the database could not do its work, though the statement was right."""
+        if isinstance(error, OSError | PoolTimeoutError):
+            return True
+        if not isinstance(error, DBAPIError):
+            return False
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate:
+            return sqlstate[:2] in cls.SQLSTATE_CLASSES
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        return error.connection_invalidated or (code is not None and code & 0xFF in cls.SQLITE_CODES)
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Turn whatever was raised into a problem, and log what nobody foresaw."""
+    problem = error if isinstance(error, Problem) else translate(error, request)
+    if problem.kind.status >= HTTP_500_INTERNAL_SERVER_ERROR:
+        exc_info = error if problem.kind is INTERNAL else None
+        logger.error("request %s: %s (%s)", request_id(request.scope), problem.detail, cause(error), exc_info=exc_info)
+    return response(problem, request_id(request.scope))
+
+
+def response(problem: Problem, request_id: str) -> Response[bytes]:
+    """Render a problem."""
+    kind = problem.kind
+    body = ProblemDetails(
+        type=f"urn:netvision:problem:{kind.name}",
+        title=kind.title,
+        status=kind.status,
+        detail=problem.detail,
+        request_id=request_id,
+        errors=problem.errors,
+        outcome=problem.outcome,
+    )
+    return Response(
+        content=msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE, headers=problem.headers
+    )
+
+
+def translate(error: Exception, request: Request[Any, Any, Any]) -> Problem:
+    """Find the kind of an exception that is not our own."""
+    if isinstance(error, HTTPException):
+        return translate_http(error, request)
+    if Causes.is_unavailability(error):
+        detail = "The database did not do its work; nothing was saved. Try again."
+        return Problem(DATABASE_UNAVAILABLE, detail, outcome="not-saved")
+    return Problem(INTERNAL, "The service failed; its log has the details under this request's id.")
+
+
+def translate_http(error: HTTPException, request: Request[Any, Any, Any]) -> Problem:
+    """Find the kind of one of Litestar's own exceptions."""
+    path = request.scope["path"]
+    if isinstance(error, MethodNotAllowedException):
+        detail = f"{request.method} is not allowed on {path!r}."
+        return Problem(METHOD_NOT_ALLOWED, detail, headers={"Allow": (error.headers or {}).get("allow", "")})
+    match error.status_code:
+        case 404:
+            return Problem(NOT_FOUND, f"There is nothing at {path!r}.")
+        case 413:
+            limit = request.route_handler.resolve_request_max_body_size()
+            detail = f"The body is larger than {limit} bytes."
+            return Problem(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
+        case status if status < HTTP_500_INTERNAL_SERVER_ERROR:
+            return Problem(INVALID_REQUEST, error.detail)
+    return Problem(INTERNAL, "The service failed; its log has the details under this request's id.")
+
+
+def cause(error: BaseException) -> str:
+    """Name what lies under an error, for the log: its class and first line, no statement and no parameter."""
+    origin = error.__cause__ or error
+    if isinstance(origin, SQLAlchemyError):
+        origin = getattr(origin, "orig", None) or origin
+    return f"{type(origin).__name__}: {str(origin).partition(chr(10))[0]}"

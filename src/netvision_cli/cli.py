@@ -1,0 +1,329 @@
+"""The command `netvision`: parse, call, render; one function per command.
+
+Only the commands import httpx: help is there at once.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+from typer.core import TyperGroup
+
+from netvision_cli.errors import Interrupted, NetvisionError, NotFound, ServerError, UsageError
+from netvision_cli.options import Connection, Format, SwarmOptions, with_options
+
+if TYPE_CHECKING:
+    from netvision_cli.client import Client, Record
+
+CONCURRENT_DELETES = 16
+
+
+
+class Commands(TyperGroup):
+    """The commands behind one edge, where errors become sentences and exit codes."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run a command."""
+        with reported():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    name="netvision",
+    cls=Commands,
+    help="Records from the command line, and the swarm that follows every one of them.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+FormatOption = Annotated[
+    Format | None, typer.Option("--format", help="A table on a terminal and lines of text in a pipe, if not given.")
+]
+
+
+def print_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
+    """Print the version and end."""
+    if value:
+        from netvision_cli import __version__
+
+        print(f"netvision {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def netvision(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Records from the command line, and the swarm that follows every one of them."""
+
+
+@app.command()
+@with_options
+def add(
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts, or - for standard input.")] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Store one text per line, or what a .json, .ndjson or .csv holds.")
+    ] = None,
+    uuid: Annotated[str | None, typer.Option("--uuid", help="The uuid of a single text.")] = None,
+    connection: Connection,
+) -> None:
+    """Store texts and print their uuids, one per line."""
+    from netvision_cli.inputs import Given, parse_uuid, read_texts
+    from netvision_cli.output import progress
+    from netvision_cli.storing import batches, store
+
+    texts = texts or []
+    if bool(texts) == bool(file):
+        msg = "give either texts, or - for standard input, or --file"
+        raise UsageError(msg)
+    if uuid and (len(texts) != 1 or texts == ["-"]):
+        msg = "--uuid goes with a single text"
+        raise UsageError(msg)
+    given = [Given(texts[0], parse_uuid(uuid))] if uuid else read_texts(texts, file)
+
+    async def call(client: "Client") -> None:
+        stored = 0
+        with progress("stored") as advance, told_how_far(lambda: f"{stored} texts were stored before that"):
+            for batch in batches(given):
+                await store(client, batch)
+                sys.stdout.writelines(f"{record.uuid}\n" for record in batch)
+                stored += len(batch)
+                advance(len(batch))
+
+    run(connection, call)
+
+
+@app.command(name="list")
+@with_options
+def list_(
+    count: Annotated[int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; all if not given.")] = None,
+    *,
+    after: Annotated[str | None, typer.Option("--after", help="Start behind this uuid.")] = None,
+    format_: FormatOption = None,
+    connection: Connection,
+) -> None:
+    """Print records, ordered by uuid."""
+    from netvision_cli.client import EVERYTHING
+    from netvision_cli.inputs import parse_uuid
+    from netvision_cli.output import default_format, write
+
+    start = parse_uuid(after) if after else None
+
+    async def call(client: "Client") -> None:
+        async with aclosing(client.stream(EVERYTHING if count is None else count, start)) as records:
+            await write(records, format_ or default_format())
+
+    run(connection, call)
+
+
+@app.command()
+@with_options
+def get(
+    uuids: Annotated[list[str], typer.Argument(metavar="UUID…", help="Which records.")],
+    *,
+    format_: FormatOption = None,
+    connection: Connection,
+) -> None:
+    """Print the records with these uuids."""
+    from netvision_cli.inputs import parse_uuid
+    from netvision_cli.output import default_format, write
+
+    keys = [parse_uuid(uuid) for uuid in uuids]
+
+    async def call(client: "Client") -> None:
+        absent: list[UUID] = []
+        await write(present(keys, client.find, absent), format_ or default_format())
+        report_absent(absent)
+
+    run(connection, call)
+
+
+@app.command()
+@with_options
+def delete(
+    uuids: Annotated[
+        list[str] | None, typer.Argument(metavar="UUID…", help="Which records, or - for standard input.")
+    ] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Delete every record there is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --all.")] = False,
+    format_: FormatOption = None,
+    connection: Connection,
+) -> None:
+    """Delete records and print what was deleted."""
+    from netvision_cli.inputs import read_uuids
+    from netvision_cli.output import default_format, progress, write
+
+    if bool(uuids) == all_:
+        msg = "give either uuids, or - for standard input, or --all"
+        raise UsageError(msg)
+    if all_ and not yes:
+        confirm(f"This deletes every record at {connection.url}. Go on?")
+    keys = [] if all_ else list(read_uuids(uuids or []))
+
+    async def call(client: "Client") -> None:
+        absent: list[UUID] = []
+        with progress("deleted") as advance:
+            deleted = everything(client) if all_ else present(keys, client.remove, absent)
+            async with aclosing(deleted):
+                await write(counted(deleted, advance), format_ or default_format())
+        report_absent(absent)
+
+    run(connection, call)
+
+
+@app.command()
+@with_options
+def status(*, connection: Connection) -> None:
+    """Tell whether the server is ready, and how far."""
+    from time import perf_counter
+
+    async def call(client: "Client") -> None:
+        await client.readiness()
+        started = perf_counter()
+        readiness = await client.readiness()
+        milliseconds = (perf_counter() - started) * 1000
+        if readiness.reason or readiness.status != "ready":
+            msg = f"{client.url} is {readiness.status}: {readiness.reason or 'it does not say why'}"
+            raise ServerError(msg)
+        about = f"netvision {readiness.version}, {readiness.database}, schema {readiness.schema}"
+        print(f"{client.url} is {readiness.status}, {milliseconds:.1f} ms away: {about}")
+
+    run(connection, call)
+
+
+@app.command()
+@with_options
+def swarm(*, connection: Connection, options: SwarmOptions) -> None:
+    """Insert and delete records for ever, and account for each."""
+    from netvision_cli.swarm.command import run_swarm
+
+    run_swarm(connection, options)
+
+
+@app.command()
+@with_options
+def demo(*, options: SwarmOptions) -> None:
+    """Show a server and a swarm together, for 30 s."""
+    from netvision_cli.demo import run_demo
+
+    run_demo(options)
+
+
+def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, None]]") -> None:
+    """Do the work of a command against its server."""
+    from netvision_cli.client import Client
+
+    async def connected() -> None:
+        async with Client(connection.url, token=connection.bearer, timeout=connection.timeout) as client:
+            await call(client)
+
+    asyncio.run(connected())
+    sys.stdout.flush()
+
+
+async def present(
+    keys: Iterable[UUID], call: "Callable[[UUID], Coroutine[Any, Any, Record]]", absent: list[UUID]
+) -> "AsyncGenerator[Record, None]":
+    """Call for each uuid; gather those that are not there."""
+    for key in keys:
+        try:
+            yield await call(key)
+        except NotFound:
+            absent.append(key)
+
+
+def report_absent(absent: list[UUID]) -> None:
+    """Raise NotFound for uuids that were not there."""
+    if absent:
+        listed = ", ".join(map(str, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")  # noqa: PLR2004
+        msg = f"no record has the uuid {listed}; netvision list shows which there are"
+        raise NotFound(msg)
+
+
+async def everything(client: "Client") -> "AsyncGenerator[Record, None]":
+    """Delete every record, several at a time; what others delete meanwhile is passed over."""
+    waiting: list[UUID] = []
+    async with aclosing(client.stream()) as records:
+        async for record in records:
+            waiting.append(record.uuid)
+            if len(waiting) == CONCURRENT_DELETES:
+                for deleted in await remove_all(client, waiting):
+                    yield deleted
+                waiting.clear()
+    for deleted in await remove_all(client, waiting):
+        yield deleted
+
+
+async def remove_all(client: "Client", keys: list[UUID]) -> "list[Record]":
+    """Delete records at the same time, and return those that were there."""
+    results = await asyncio.gather(*(client.remove(key) for key in keys), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, NotFound):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def counted(records: "AsyncIterator[Record]", advance: Callable[[int], None]) -> "AsyncIterator[Record]":
+    """Pass records on and count them."""
+    async for record in records:
+        yield record
+        advance(1)
+
+
+def confirm(question: str) -> None:
+    """Ask on a terminal; without one, refuse."""
+    if not sys.stdin.isatty():
+        msg = f"{question} There is no terminal to ask on: add --yes"
+        raise UsageError(msg)
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def told_how_far(how_far: Callable[[], str]) -> Iterator[None]:
+    """Add to an error how much was done before it."""
+    try:
+        yield
+    except NetvisionError as error:
+        error.args = (f"{error}; {how_far()}",)
+        raise
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what a command raises into a sentence and an exit code; a closed pipe ends it quietly.
+
+    Output is UTF-8 with bare newlines, whatever the locale says.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
+    try:
+        yield
+        sys.stdout.flush()
+    except NetvisionError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(Interrupted.exit_code) from error
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from error
+
+
+def main() -> None:
+    """Run the command."""
+    app()

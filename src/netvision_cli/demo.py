@@ -1,0 +1,75 @@
+"""The whole thing in one command: a server on a temporary database, a swarm beside it, and nothing left behind."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+from netvision_cli.errors import ServerError
+from netvision_cli.options import Connection, SwarmOptions
+from netvision_cli.output import say
+from netvision_cli.swarm.command import run_swarm
+
+DURATION_SECONDS = 30.0
+STOP_SECONDS = 15
+ANNOUNCEMENT = "listening on "
+
+
+def run_demo(options: SwarmOptions) -> None:
+    """Start a server, run the swarm against it, stop both."""
+    if options.duration is None and options.records is None:
+        options = replace(options, duration=DURATION_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="netvision-") as folder, server(Path(folder)) as url:
+        say(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
+        run_swarm(Connection(url=url), options)
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Run a server with its database in a folder; yields its URL.
+
+    It has a session of its own, or Ctrl-C would stop it before the swarm is done, and it ends with its standard input,
+    which ends with this process.
+    """
+    command = [sys.executable, "-m", "netvision_api", "serve", "--port", "0", "--until-stdin-closes"]
+    settings = {"NETVISION_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NETVISION_")}
+    process = subprocess.Popen(  # noqa: S603 - our own server
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment | settings,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield announced_url(process)
+    finally:
+        stop(process)
+
+
+def announced_url(process: "subprocess.Popen[str]") -> str:
+    """Wait until the server says where it listens; from then on pass on what it says."""
+    said: list[str] = []
+    for line in process.stderr or ():
+        if line.startswith(ANNOUNCEMENT):
+            Thread(target=lambda: sys.stderr.writelines(process.stderr or ()), daemon=True).start()
+            return line.removeprefix(ANNOUNCEMENT).strip()
+        said.append(line)
+    msg = f"the server did not start: {''.join(said).strip() or 'it said nothing'}"
+    raise ServerError(msg)
+
+
+def stop(process: "subprocess.Popen[str]") -> None:
+    """Stop the server, kindly first."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

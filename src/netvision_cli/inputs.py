@@ -1,0 +1,125 @@
+"""Where texts and uuids come from: arguments, lines, JSON, NDJSON and CSV."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from netvision_cli.errors import UsageError
+
+UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)
+
+STDIN = "-"
+BOM = b"\xef\xbb\xbf"
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True):
+    """A text that a file gives, with its uuid if it has one."""
+
+    text: str
+    uuid: UUID | None = None
+
+
+def parse_uuid(text: str) -> UUID:
+    """Read a uuid as the service does: hyphenated, or 32 hex digits."""
+    if not UUID_PATTERN.fullmatch(text):
+        msg = f"{text!r} is not a uuid; netvision list shows which there are"
+        raise UsageError(msg)
+    return UUID(text)
+
+
+def read_texts(texts: list[str], file: Path | None) -> Iterator[Given]:
+    """Read what is to be stored: from a file, from standard input, or from the arguments themselves."""
+    if file is not None:
+        yield from read_file(file)
+    elif texts == [STDIN]:
+        yield from read_lines(sys.stdin.buffer, "standard input")
+    else:
+        yield from (Given(text) for text in texts)
+
+
+def read_file(path: Path) -> Iterator[Given]:
+    """Read a file by its ending: .json, .ndjson, .jsonl, .csv, else one text per line."""
+    readers = {".json": read_json, ".ndjson": read_ndjson, ".jsonl": read_ndjson, ".csv": read_csv}
+    try:
+        with path.open("rb") as file:
+            yield from readers.get(path.suffix.lower(), read_lines)(file, str(path))
+    except OSError as error:
+        msg = f"cannot read {path} ({error.strerror})"
+        raise UsageError(msg) from error
+
+
+def read_lines(file: BufferedReader, name: str) -> Iterator[Given]:
+    """Read one text per line; an empty line is an empty text, and a line may end as on Windows."""
+    for number, line in enumerate(file, 1):
+        yield Given(decode(line.removesuffix(b"\n").removesuffix(b"\r"), name, number))
+
+
+def decode(line: bytes, name: str, number: int) -> str:
+    """Read a line as UTF-8."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        msg = f"line {number} of {name} is not UTF-8 ({error.reason})"
+        raise UsageError(msg) from error
+
+
+def read_json(file: BufferedReader, name: str) -> Iterator[Given]:
+    """Read an array of texts or records."""
+    items: list[Given | str] = parse(file.read(), list[Given | str], name)
+    yield from map(as_given, items)
+
+
+def read_ndjson(file: BufferedReader, name: str) -> Iterator[Given]:
+    """Read one text or record per line."""
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield as_given(parse(line, Given | str, f"line {number} of {name}"))
+
+
+def read_csv(file: BufferedReader, name: str) -> Iterator[Given]:
+    """Read the columns `text` and, where there is one, `uuid`."""
+    csv.field_size_limit(sys.maxsize)
+    if file.peek(3).startswith(BOM):
+        file.read(len(BOM))
+    lines = (decode(line, name, number) for number, line in enumerate(file, 1))
+    rows = csv.DictReader(lines, strict=True)
+    if "text" not in (rows.fieldnames or ()):
+        msg = f"{name} has no column named text"
+        raise UsageError(msg)
+    for row in rows:
+        if row["text"] is None:
+            msg = f"line {rows.line_num} of {name} has no text"
+            raise UsageError(msg)
+        yield Given(row["text"], parse_uuid(row["uuid"]) if row.get("uuid") else None)
+
+
+def parse(content: bytes, kind: Any, name: str) -> Any:  # noqa: ANN401 - the shape decides
+    """Parse JSON of a known shape."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"{name} holds neither texts nor records ({error})"
+        raise UsageError(msg) from error
+
+
+def as_given(item: Given | str) -> Given:
+    """Take a bare text for a record without a uuid."""
+    return Given(item) if isinstance(item, str) else item
+
+
+def read_uuids(arguments: Iterable[str]) -> Iterator[UUID]:
+    """Read uuids from arguments, or from the first column of standard input where there is but `-`."""
+    if list(arguments) != [STDIN]:
+        yield from map(parse_uuid, arguments)
+        return
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        key = decode(line, "standard input", number).partition("\t")[0].strip()
+        if key:
+            yield parse_uuid(key)

@@ -1,0 +1,72 @@
+"""The uuids that a client makes: version 7, all with the prefix of their run, ascending by batch and place.
+
+    48 bits of time | 7 | 12 bits of the run | 2 bits of variant | 12 bits of the run | 36 of the batch | 14 of the place
+
+The time is that of the run's start, in milliseconds, and the run has 24 random bits. So whoever knows the run tells its
+records from all others, reads nothing but its own with `after`, and finds a record's batch in its key.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+from uuid import UUID
+
+RUN_BITS = 24
+BATCH_BITS = 36
+PLACE_BITS = 14
+TAIL_BITS = BATCH_BITS + PLACE_BITS
+MAX_BATCH = 2**PLACE_BITS
+"""The most records of one batch."""
+
+
+class Place(NamedTuple):
+    """Where a record stands in its run; batches count from 1, places from 0."""
+
+    batch: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The keys of one run."""
+
+    prefix: int
+
+    @classmethod
+    def start(cls) -> Self:
+        """Begin a run now."""
+        return cls.of(time.time_ns() // 1_000_000, secrets.randbits(RUN_BITS))
+
+    @classmethod
+    def of(cls, milliseconds: int, tag: int) -> Self:
+        """Begin the run of a point in time and 24 bits."""
+        high, low = divmod(tag, 2**12)
+        return cls(milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low << TAIL_BITS)
+
+    @property
+    def floor(self) -> UUID:
+        """Return the uuid right before the run's first record."""
+        return UUID(int=self.prefix)
+
+    @property
+    def ceiling(self) -> UUID:
+        """Return the uuid behind which the run has no record."""
+        return UUID(int=self.prefix | 2**TAIL_BITS - 1)
+
+    def key(self, batch: int, index: int) -> UUID:
+        """Make the uuid of one record."""
+        return UUID(int=self.prefix | batch << PLACE_BITS | index)
+
+    def place(self, key: UUID) -> Place | None:
+        """Find where a record stands in this run; None for a record of anyone else's."""
+        tail = key.int ^ self.prefix
+        return Place(*divmod(tail, MAX_BATCH)) if tail < 2**TAIL_BITS else None
+
+    def keys(self) -> Iterator[UUID]:
+        """Make one uuid after another."""
+        number = MAX_BATCH
+        while True:
+            yield UUID(int=self.prefix | number)
+            number += 1

@@ -1,0 +1,1 @@
+"""The endless workload, and the account of every record in it."""
