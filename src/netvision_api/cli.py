@@ -49,6 +49,7 @@ READERS: dict[object, tuple[type, Callable[[Any], Any], str]] = {
 }
 """Types of settings with a notation of their own: what they are, how they are read, and what help calls them."""
 
+
 def variable(name: str) -> str:
     """Name the environment variable of a setting."""
     return f"NETVISION_{name.upper()}"
@@ -62,9 +63,7 @@ def option(name: str, annotation: object, default: object) -> inspect.Parameter:
     details = typer.Option(
         envvar=variable(name), help=help_, parser=parser, metavar=metavar, is_eager=is_eager, callback=callback
     )
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, details]
-    )
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, details])
 
 
 def read_dotenv(value: bool) -> bool:  # noqa: FBT001 - the signature of a callback

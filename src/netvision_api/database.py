@@ -111,7 +111,10 @@ def configure(settings: Settings, **engine: Any) -> SQLAlchemyAsyncConfig:  # no
     return SQLAlchemyAsyncConfig(
         connection_string=engine_url(settings).render_as_string(hide_password=False),
         engine_config=EngineConfig(
-            max_overflow=0, pool_timeout=settings.pool_timeout, hide_parameters=True, **engine  # type: ignore[arg-type]
+            max_overflow=0,
+            pool_timeout=settings.pool_timeout,  # type: ignore[arg-type]  # a fraction is fine
+            hide_parameters=True,
+            **engine,
         ),
         alembic_config=alembic_config(),
     )

@@ -55,7 +55,9 @@ def csv_rows(records: Records) -> bytes:
 CSV_HEAD = b"uuid,text\r\n"
 
 JSON = Format("application/json", b"[", b",", b"]", json_rows, encoder.encode)
-NDJSON = Format("application/x-ndjson", b"", b"", b"", encoder.encode_lines, lambda record: encoder.encode_lines([record]))
+NDJSON = Format(
+    "application/x-ndjson", b"", b"", b"", encoder.encode_lines, lambda record: encoder.encode_lines([record])
+)
 CSV = Format("text/csv", CSV_HEAD, b"", b"", csv_rows, lambda record: CSV_HEAD + csv_rows([record]))
 
 FORMATS = {format_.media_type: format_ for format_ in (JSON, NDJSON, CSV)}

@@ -46,7 +46,9 @@ class HealthController(Controller):
         "/ready",
         http_method=READ,
         opt={"name": "ready"},
-        responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not ready; the reason says why.")},
+        responses={
+            503: ResponseSpec(Readiness, generate_examples=False, description="Not ready; the reason says why.")
+        },
     )
     async def ready(self, database: NamedDependency[Database]) -> Response[Readiness]:
         """Tell whether the database answers and has the schema that this version needs."""
@@ -66,8 +68,8 @@ async def check(database: Database) -> Readiness:
         logger.warning("not ready: %s", cause(error))
         reason = "the database is unreachable"
         return Readiness("not ready", __version__, database.kind, reason=reason)
-    reason = shortcoming(revision)
-    return Readiness("not ready" if reason else "ready", __version__, product, schema=revision, reason=reason)
+    lack = shortcoming(revision)
+    return Readiness("not ready" if lack else "ready", __version__, product, schema=revision, reason=lack)
 
 
 def product_of(connection: Connection) -> str:

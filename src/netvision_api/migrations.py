@@ -139,7 +139,8 @@ def explained(settings: Settings) -> Iterator[None]:
         yield
     except (CommandError, SQLAlchemyError, OSError) as error:
         where = make_url(settings.database_url).render_as_string(hide_password=True)
-        raise MigrationError(f"cannot work on the database {where}: {first_line(error)}") from error
+        msg = f"cannot work on the database {where}: {first_line(error)}"
+        raise MigrationError(msg) from error
 
 
 def first_line(error: Exception) -> str:

@@ -119,9 +119,9 @@ class PageOperation(RecordsOperation):
             response.headers = {**(response.headers or {}), "Link": link}
 
 
-def name_operation(handler: HTTPRouteHandler, method: HttpMethod, _path: object) -> str:
+def name_operation(handler: HTTPRouteHandler, method: HttpMethod | str, _path: object) -> str:
     """Name the operation of a handler that serves GET and HEAD."""
-    name = handler.opt["name"]
+    name = str(handler.opt["name"])
     return f"{name}Head" if method == HttpMethod.HEAD else name
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from anyio import CancelScope
 from litestar import Controller, Request, Response, delete, post, route
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter, RawBody
+from litestar.params import PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
 from netvision_api.database import Database
@@ -104,9 +104,7 @@ class RecordsController(Controller):
         operation_class=RecordsOperation,
         responses={200: records("Every record, ordered by uuid."), **problems(DATABASE_UNAVAILABLE)},
     )
-    async def list_all(
-        self, request: Request[Any, Any, Any], database: NamedDependency[Database]
-    ) -> Response[Any]:
+    async def list_all(self, request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Response[Any]:
         """Stream every record: those stored during the whole read appear exactly once."""
         first = await page(database, None, PAGE_ROWS)
         return stream(negotiate(request), pages(database, first, EVERYTHING))
@@ -141,7 +139,10 @@ class RecordsController(Controller):
         status_code=200,
         operation_id="deleteRecord",
         operation_class=RecordsOperation,
-        responses={200: records("The deleted record.", single=True), **problems(*ABSENT, INVALID_REQUEST, DATABASE_UNAVAILABLE)},
+        responses={
+            200: records("The deleted record.", single=True),
+            **problems(*ABSENT, INVALID_REQUEST, DATABASE_UNAVAILABLE),
+        },
     )
     async def remove(
         self,
@@ -185,9 +186,11 @@ async def first_records(
 
 async def page(database: Database, after: UUID | None, limit: int) -> Records:
     """Read one page in a transaction of its own, to its end even if the client leaves meanwhile."""
+    records_: Records = []
     with CancelScope(shield=True):
         async with database.reading() as repository:
-            return await repository.page(after, limit)
+            records_ = await repository.page(after, limit)
+    return records_
 
 
 async def pages(database: Database, first: Records, count: int, last: UUID | None = None) -> AsyncIterator[Records]:

@@ -93,7 +93,8 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
     async def key_at(self, after: UUID | None, count: int) -> UUID | None:
         """Return the uuid of the last of `count` records behind `after`, or None where fewer are stored."""
         keys = ahead(select(uuid), from_start=after is None).offset(count - 1).limit(1)
-        return (await self.session.execute(keys, {"after": after})).scalar_one_or_none()
+        key: UUID | None = (await self.session.execute(keys, {"after": after})).scalar_one_or_none()
+        return key
 
     async def store(self, batch: Sequence[StoredRecord]) -> int:
         """Store a batch and return how many of its records are new; those stored already must have the same text.

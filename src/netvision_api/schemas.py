@@ -91,7 +91,7 @@ class Batch:
         return Problem(kind, f"{errors[0].pointer}: {errors[0].detail}. Nothing was stored.", errors=errors)
 
 
-decoder = msgspec.json.Decoder(NewRecord | list[NewRecord])
+decoder: msgspec.json.Decoder[NewRecord | list[NewRecord]] = msgspec.json.Decoder(NewRecord | list[NewRecord])
 
 
 def decode(body: bytes) -> NewRecord | list[NewRecord]:

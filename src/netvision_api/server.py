@@ -118,7 +118,8 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        msg = f"cannot listen on {settings.host} port {settings.port} ({reason}); take another --port, or 0 for a free one"
+        address = f"{settings.host} port {settings.port}"
+        msg = f"cannot listen on {address} ({reason}); take another --port, or 0 for a free one"
         raise CannotRunError(msg) from error
     listener.set_inheritable(True)
     with listener:

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 CONCURRENT_DELETES = 16
 
 
-
 class Commands(TyperGroup):
     """The commands behind one edge, where errors become sentences and exit codes."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as Typer has it
         """Run a command."""
         with reported():
             return super().invoke(ctx)
@@ -66,7 +65,7 @@ def netvision(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Records from the command line, and the swarm that follows every one of them."""
+    """Records from the command line, and the swarm that follows every one of them."""  # noqa: D401 - help
 
 
 @app.command()
@@ -109,7 +108,9 @@ def add(
 @app.command(name="list")
 @with_options
 def list_(
-    count: Annotated[int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; all if not given.")] = None,
+    count: Annotated[
+        int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; all if not given.")
+    ] = None,
     *,
     after: Annotated[str | None, typer.Option("--after", help="Start behind this uuid.")] = None,
     format_: FormatOption = None,

@@ -268,5 +268,3 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(below, BaseExceptionGroup):
             yield from causes(below.exceptions[0])
         below = below.__cause__ or below.__context__
-
-

@@ -3,7 +3,7 @@
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def read_texts(texts: list[str], file: Path | None) -> Iterator[Given]:
 
 def read_file(path: Path) -> Iterator[Given]:
     """Read a file by its ending: .json, .ndjson, .jsonl, .csv, else one text per line."""
+    readers: dict[str, Callable[[BufferedReader, str], Iterator[Given]]]
     readers = {".json": read_json, ".ndjson": read_ndjson, ".jsonl": read_ndjson, ".csv": read_csv}
     try:
         with path.open("rb") as file:
@@ -55,7 +56,7 @@ def read_file(path: Path) -> Iterator[Given]:
         raise UsageError(msg) from error
 
 
-def read_lines(file: BufferedReader, name: str) -> Iterator[Given]:
+def read_lines(file: Iterable[bytes], name: str) -> Iterator[Given]:
     """Read one text per line; an empty line is an empty text, and a line may end as on Windows."""
     for number, line in enumerate(file, 1):
         yield Given(decode(line.removesuffix(b"\n").removesuffix(b"\r"), name, number))

@@ -1,6 +1,6 @@
 """The uuids that a client makes: version 7, all with the prefix of their run, ascending by batch and place.
 
-    48 bits of time | 7 | 12 bits of the run | 2 bits of variant | 12 bits of the run | 36 of the batch | 14 of the place
+    48 bits of time | version | 12 bits of the run | variant | 12 bits of the run | 36 of the batch | 14 of the position
 
 The time is that of the run's start, in milliseconds, and the run has 24 random bits. So whoever knows the run tells its
 records from all others, reads nothing but its own with `after`, and finds a record's batch in its key.
@@ -15,17 +15,17 @@ from uuid import UUID
 
 RUN_BITS = 24
 BATCH_BITS = 36
-PLACE_BITS = 14
-TAIL_BITS = BATCH_BITS + PLACE_BITS
-MAX_BATCH = 2**PLACE_BITS
+POSITION_BITS = 14
+TAIL_BITS = BATCH_BITS + POSITION_BITS
+MAX_BATCH = 2**POSITION_BITS
 """The most records of one batch."""
 
 
 class Place(NamedTuple):
-    """Where a record stands in its run; batches count from 1, places from 0."""
+    """Where a record stands in its run; batches count from 1, positions from 0."""
 
     batch: int
-    index: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Run:
         """Return the uuid behind which the run has no record."""
         return UUID(int=self.prefix | 2**TAIL_BITS - 1)
 
-    def key(self, batch: int, index: int) -> UUID:
+    def key(self, batch: int, position: int) -> UUID:
         """Make the uuid of one record."""
-        return UUID(int=self.prefix | batch << PLACE_BITS | index)
+        return UUID(int=self.prefix | batch << POSITION_BITS | position)
 
     def place(self, key: UUID) -> Place | None:
         """Find where a record stands in this run; None for a record of anyone else's."""

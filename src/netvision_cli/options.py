@@ -14,6 +14,7 @@ from netvision_cli.durations import parse_duration
 from netvision_cli.errors import UsageError
 from netvision_cli.keys import MAX_BATCH
 
+
 class Format(StrEnum):
     """How records are written."""
 
@@ -85,7 +86,9 @@ class SwarmOptions:
 
     producers: Annotated[int, typer.Option(min=1, help="Tasks that insert batches.")] = 2
     consumers: Annotated[int, typer.Option(min=1, help="Tasks that fetch records and delete them.")] = 8
-    batch: Annotated[Any, typer.Option(parser=checked(parse_range), metavar="MIN:MAX", help="Records per batch.")] = "10:100"
+    batch: Annotated[Any, typer.Option(parser=checked(parse_range), metavar="MIN:MAX", help="Records per batch.")] = (
+        "10:100"
+    )
     length: Annotated[int, typer.Option(min=1, help="Characters per text.")] = 16
     fetch: Annotated[int, typer.Option(min=1, max=1000, help="Records that a consumer fetches at once.")] = 10
     interval: Annotated[float, Duration(help="Time between two lines.")] = 10.0
@@ -107,7 +110,9 @@ class SwarmOptions:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace each parameter that is a dataclass by options for its fields."""
     signature = inspect.signature(command, eval_str=True)
-    groups = {name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
+    }
     own = [parameter for name, parameter in signature.parameters.items() if name not in groups]
     shared = {name: spread(group) for name, group in groups.items()}
 

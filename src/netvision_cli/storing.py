@@ -1,6 +1,7 @@
 """Storing texts: in batches that can be repeated, since the client makes the uuids."""
 
 import asyncio
+import math
 import random
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +13,8 @@ from netvision_cli.keys import Run
 BATCH_RECORDS = 1000
 BATCH_CHARACTERS = 2**20
 ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 5.0
 TOO_LARGE = frozenset({"batch-too-large", "body-too-large"})
 
 
@@ -59,5 +62,5 @@ async def store_persistently(client: Client, batch: list[Record]) -> None:
 
 def pause(attempt: int, error: NetvisionError) -> float:
     """Choose how long to wait before the next attempt, in seconds: longer each time, never in step with others."""
-    grown = min(5.0, 0.05 * 2**attempt)
+    grown = min(LONGEST_PAUSE_SECONDS, math.ldexp(FIRST_PAUSE_SECONDS, attempt))
     return max(error.retry_after or 0.0, grown * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

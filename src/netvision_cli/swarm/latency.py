@@ -31,7 +31,7 @@ class Histogram:
         for bucket in sorted(self.buckets):
             rank -= self.buckets[bucket]
             if rank <= 0:
-                return min(SMALLEST * GROWTH ** (bucket + 0.5), self.longest)
+                return min(SMALLEST * math.pow(GROWTH, bucket + 0.5), self.longest)
         return 0.0
 
 

@@ -1,8 +1,6 @@
 """What a run did, in words and as data: computed once, shown by whoever asks."""
 
-import os
 import platform
-import time
 from typing import Any
 
 from netvision_cli import __version__
@@ -50,31 +48,36 @@ def verdict(workload: Workload) -> str:
         "deleted twice": tally.doubled,
     }
     named = ", ".join(f"{count} {name}" for name, count in harms.items() if count) or "the numbers are not even"
-    hint = " Records that another client deleted count as lost too: nobody can tell the two apart." if tally.lost else ""
+    hint = (
+        " Records that another client deleted count as lost too: nobody can tell the two apart." if tally.lost else ""
+    )
     return f"The account does not balance: {named}.{hint}"
 
 
 def render(summary: dict[str, Any]) -> str:
     """Write a summary as text, a table of the calls in its middle."""
     account = summary["account"]
+    groups = (
+        ("created", "recovered", "deleted", "gone", "left"),
+        ("lost", "resurrected", "corrupt", "doubled"),
+        ("late", "partial", "foreign"),
+    )
     lines = [
         f"ran {summary['seconds']:.1f} s with seed {summary['seed']}: {summary['client']}; server: {summary['server']}",
         "",
-        f"{'call, ms':<9}" + "".join(f"{column:>9}" for column in COLUMNS),
-        *(
-            f"{name:<9}" + "".join(f"{calls[column]:>9.4g}" if isinstance(calls[column], float) else f"{calls[column]:>9}" for column in COLUMNS)
-            for name, calls in summary["calls"].items()
-        ),
+        row("call, ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
+        *(row(name, calls) for name, calls in summary["calls"].items()),
         "",
-        f"created {account['created']}, recovered {account['recovered']}, deleted {account['deleted']}, "
-        f"gone {account['gone']}, left {account['left']}",
-        f"lost {account['lost']}, resurrected {account['resurrected']}, corrupt {account['corrupt']}, "
-        f"doubled {account['doubled']}; late {account['late']}, partial batches {account['partial']}, "
-        f"foreign {account['foreign']}",
+        *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
         summary["verdict"],
     ]
     if summary["cpu"] > BUSY_SHARE:
-        lines.append(
-            f"Warning: this process used {summary['cpu']:.0%} of a core, so these numbers describe netvision, not the server."
-        )
+        share = f"{summary['cpu']:.0%} of a core"
+        lines.append(f"Warning: this process used {share}, so these numbers describe netvision, not the server.")
     return "\n".join(lines)
+
+
+def row(name: str, cells: dict[str, Any]) -> str:
+    """Write one row of the table of calls."""
+    texts = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in map(cells.__getitem__, COLUMNS))
+    return f"{name:<9}" + "".join(f"{text:>9}" for text in texts)

@@ -1,0 +1,70 @@
+"""What every test can ask for: databases with the newest schema, the service on each of them, and a client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from netvision_api.migrations import upgrade
+from netvision_api.settings import Settings
+from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, postgresql_server
+from tests.servers import served
+
+BACKENDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlDatabase]:
+    """A PostgreSQL server."""
+    with postgresql_server(tmp_path_factory.mktemp("pg")) as database:
+        yield database
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def shared_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AnyDatabase:
+    """A database of either kind, shared by all tests."""
+    database: AnyDatabase
+    if request.param == "sqlite":
+        database = SqliteDatabase(tmp_path_factory.mktemp("sqlite") / "records.db")
+    else:
+        database = request.getfixturevalue("postgresql").sibling("netvision_shared")
+    upgrade(Settings(database_url=database.url))
+    return database
+
+
+@pytest.fixture(scope="session")
+def shared_service(shared_database: AnyDatabase) -> Iterator[str]:
+    """The URL of a service on that database."""
+    with served(Settings(database_url=shared_database.url, port=0, migrate=False)) as url:
+        yield url
+
+
+@pytest.fixture
+def database(shared_database: AnyDatabase) -> AnyDatabase:
+    """A database without records."""
+    shared_database.wipe()
+    return shared_database
+
+
+@pytest.fixture
+def service(shared_service: str, database: AnyDatabase) -> str:
+    """The URL of a service without records."""
+    assert database
+    return shared_service
+
+
+@pytest.fixture
+def http(service: str) -> Iterator[httpx.Client]:
+    """A plain HTTP client of a service without records."""
+    with httpx.Client(base_url=service, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(params=BACKENDS)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabase:
+    """A database of either kind without a schema, for one test."""
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path / "records.db")
+    sibling: PostgresqlDatabase = request.getfixturevalue("postgresql").sibling("netvision_empty")
+    return sibling

@@ -1,0 +1,115 @@
+"""Servers for the tests: the service in a thread, and as a process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from netvision_api.server import bound, uvicorn_config
+from netvision_api.settings import Settings
+
+START_SECONDS = 60
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn that leaves the signals of the test process alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """Serve in a thread, over a real socket; yields the URL."""
+    config = uvicorn_config(settings)
+    config.log_config = None
+    with bound(settings) as listener:
+        server = QuietServer(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive())
+            assert server.started
+            host, port = listener.getsockname()[:2]
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class ServerProcess:
+    """`netvision-api serve` as a process of its own; its standard error is gathered."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "netvision_api", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            env=clean_environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self) -> None:
+        """Gather what the server says."""
+        assert self.process.stderr
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+        self.process.stderr.close()
+
+    @property
+    def said(self) -> str:
+        """Return what the server said so far."""
+        return "".join(self.lines)
+
+    def url(self) -> str:
+        """Wait for the line that says where the server listens."""
+        wait_until(lambda: "listening on" in self.said or self.process.poll() is not None)
+        found = re.search(r"listening on (\S+)", self.said)
+        assert found, self.said
+        return found[1]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code."""
+        code = self.process.wait(START_SECONDS)
+        self.reader.join()
+        return code
+
+
+@contextmanager
+def server_process(*arguments: str, **environment: str) -> Iterator[ServerProcess]:
+    """Run `netvision-api serve` for the time of a test."""
+    server = ServerProcess(*arguments, **environment)
+    try:
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without settings of NetVision."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("NETVISION_")}
+
+
+def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
