@@ -70,6 +70,10 @@ class Range(NamedTuple):
     low: int
     high: int
 
+    def __str__(self) -> str:
+        """Write the range as it is read."""
+        return f"{self.low}:{self.high}"
+
 
 def parse_range(text: object) -> Range:
     """Read `10:100`, or `50` for always the same; raises ValueError for anything else."""
@@ -87,7 +91,7 @@ class SwarmOptions:
     producers: Annotated[int, typer.Option(min=1, help="Tasks that insert batches.")] = 2
     consumers: Annotated[int, typer.Option(min=1, help="Tasks that fetch records and delete them.")] = 8
     batch: Annotated[Any, typer.Option(parser=checked(parse_range), metavar="MIN:MAX", help="Records per batch.")] = (
-        "10:100"
+        Range(10, 100)
     )
     length: Annotated[int, typer.Option(min=1, help="Characters per text.")] = 16
     fetch: Annotated[int, typer.Option(min=1, max=1000, help="Records that a consumer fetches at once.")] = 10

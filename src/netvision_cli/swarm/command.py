@@ -105,13 +105,13 @@ class Lines:
         """Print a line at the end of every interval."""
         interval = self.workload.options.interval
         while True:
-            await asyncio.sleep(max(0.0, self.until + interval - time.monotonic()))
+            await asyncio.sleep(max(0.0, self.until + interval - self.workload.clock()))
             self.until += interval
             self.print(interval)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Print the line of the last, partial interval, and the summary where it is data."""
-        self.print(round(time.monotonic() - self.until, 1))
+        self.print(round(self.workload.clock() - self.until, 1))
         if self.as_json:
             print(json.dumps({"summary": summary}), flush=True)
 

@@ -7,7 +7,6 @@ that is away is waited for; whatever was sent without an answer is sent again, u
 import asyncio
 import random
 import string
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -34,8 +33,8 @@ ALPHABET = string.ascii_letters + string.digits
 IDLE_SECONDS = 0.02
 DRAIN_PAUSE_SECONDS = 1.0
 CLEANING_ROUNDS = 3
-CONTESTED = 10
-"""One deletion in so many is asked twice at the same time: exactly one of the two may succeed."""
+CONTESTED = 0.2
+"""The share of deletions that are asked twice at the same time: exactly one of the two may succeed."""
 
 START = UUID(int=0)
 
@@ -57,7 +56,8 @@ class Workload:
         self.producing = options.producers
         self.offered = 0
         self.batches = 0
-        self.started = time.monotonic()
+        self.clock = asyncio.get_running_loop().time
+        self.started = self.clock()
         self.stopped = self.started
         self.is_checked = False
         self.has_answered = False
@@ -68,7 +68,7 @@ class Workload:
         self.cursor = self.start
         self.fetching = asyncio.Lock()
         self.claimed: set[UUID] = set()
-        self.deletions = 0
+        self.chance = random.Random(seed)  # noqa: S311 - no secret
 
     # --- the whole
 
@@ -98,13 +98,13 @@ class Workload:
     def stop(self) -> None:
         """Stop producing; what is stored is still deleted."""
         if not self.stopping.is_set():
-            self.stopped = time.monotonic()
+            self.stopped = self.clock()
             self.stopping.set()
 
     @property
     def elapsed(self) -> float:
         """Return the seconds since the start."""
-        return time.monotonic() - self.started
+        return self.clock() - self.started
 
     @property
     def waiting(self) -> int:
@@ -220,13 +220,12 @@ class Workload:
         """Delete a record, again and again until it is known not to be there."""
         failed_since, tries = 0.0, 0
         while self.is_foreign(key) or self.account.is_deletable(key):
-            self.deletions += 1
-            twice = self.deletions % CONTESTED == 0 and not self.is_foreign(key)
-            errors = await asyncio.gather(*(self.remove(key) for _ in range(1 + twice)))
+            is_contested = self.chance.random() < CONTESTED and not self.is_foreign(key)
+            errors = await asyncio.gather(*(self.remove(key) for _ in range(1 + is_contested)))
             error = next(filter(None, errors), None)
             if error is None:
                 return
-            failed_since = failed_since or time.monotonic()
+            failed_since = failed_since or self.clock()
             tries += 1
             await self.rest("delete", tries, failed_since, error)
 
@@ -296,14 +295,14 @@ class Workload:
             try:
                 return await self.timed(kind, call)
             except (ServerError, Unreachable) as error:
-                failed_since = failed_since or time.monotonic()
+                failed_since = failed_since or self.clock()
                 tries += 1
                 await self.rest(kind, tries, failed_since, error)
 
     async def timed(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call once, and note how long it took or that it failed."""
         calls = self.calls[kind]
-        started = time.monotonic()
+        started = self.clock()
         try:
             answer = await call()
         except (ServerError, Unreachable) as error:
@@ -318,7 +317,7 @@ class Workload:
 
     def answered(self, calls: Calls, started: float) -> None:
         """Note an answer."""
-        calls.durations.add(time.monotonic() - started)
+        calls.durations.add(self.clock() - started)
         self.has_answered = True
         self.away = None
 
@@ -329,7 +328,7 @@ class Workload:
         self.calls[kind].retries += 1
         seconds = pause(tries, error)
         if self.stopping.is_set():
-            if time.monotonic() - max(failed_since, self.stopped) > self.options.wait:
+            if self.clock() - max(failed_since, self.stopped) > self.options.wait:
                 msg = f"the account could not be checked: {error}"
                 raise Unchecked(msg) from error
             await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
