@@ -84,6 +84,9 @@ def parse_range(text: object) -> Range:
     return Range(int(low), int(high or low))
 
 
+BATCH = Range(10, 100)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SwarmOptions:
     """What the swarm does, and for how long."""
@@ -91,7 +94,7 @@ class SwarmOptions:
     producers: Annotated[int, typer.Option(min=1, help="Tasks that insert batches.")] = 2
     consumers: Annotated[int, typer.Option(min=1, help="Tasks that fetch records and delete them.")] = 8
     batch: Annotated[Any, typer.Option(parser=checked(parse_range), metavar="MIN:MAX", help="Records per batch.")] = (
-        Range(10, 100)
+        BATCH
     )
     length: Annotated[int, typer.Option(min=1, help="Characters per text.")] = 16
     fetch: Annotated[int, typer.Option(min=1, max=1000, help="Records that a consumer fetches at once.")] = 10

@@ -21,12 +21,12 @@ T = TypeVar("T")
 OPTIONS = SwarmOptions(records=60, producers=2, consumers=3, batch=Range(3, 20), backlog=40, wait=3600)
 
 
-class JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class JumpingSelector(selectors.DefaultSelector):
     """A selector that does not wait: it moves the clock on."""
 
     now = 0.0
 
-    def select(self, timeout: float | None = None) -> Any:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         assert timeout is not None, "everything waits for something that never comes"
         self.now += timeout
         return super().select(0)

@@ -157,7 +157,7 @@ class Landing(SimulatedServer):
             return await super().store(records)
         self.late_keys.add(records[0].uuid)
         await self.late(lambda: self.do_store(records))
-        raise NotFound
+        raise NotFound("unreachable")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
