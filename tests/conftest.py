@@ -68,3 +68,9 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabas
         return SqliteDatabase(tmp_path / "records.db")
     sibling: PostgresqlDatabase = request.getfixturevalue("postgresql").sibling("netvision_empty")
     return sibling
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the service does."""
+    return "asyncio"

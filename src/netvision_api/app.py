@@ -11,7 +11,7 @@ from netvision_api.health import HealthController
 from netvision_api.migrations import migrating
 from netvision_api.openapi import openapi_config, with_own_router
 from netvision_api.problems import answer
-from netvision_api.records import RecordsController
+from netvision_api.records import RecordsController, Removals
 from netvision_api.request_id import add_headers
 from netvision_api.security import HostGuard
 from netvision_api.settings import Settings
@@ -20,6 +20,7 @@ from netvision_api.settings import Settings
 def create_app(settings: Settings) -> Litestar:
     """Build the service; nothing is opened before it starts."""
     database = Database(settings)
+    removals = Removals(database, settings)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
+            "removals": Provide(lambda: removals, sync_to_thread=False),
         },
         exception_handlers={Exception: answer},
         before_send=[add_headers],

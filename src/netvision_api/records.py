@@ -1,6 +1,6 @@
 """The five endpoints: what a request means, between the wire and the repository."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
+from netvision_api.batching import Batcher
 from netvision_api.database import Database
 from netvision_api.formats import Format, Records, negotiate
 from netvision_api.openapi import (
@@ -61,6 +62,19 @@ ABSENT = (RECORD_NOT_FOUND, NOT_FOUND)
 
 EVERYTHING = 10**18
 """More records than a count can ask for."""
+
+
+class Removals(Batcher[UUID, StoredRecord | None]):
+    """Deletes records, those that are asked for at the same time together."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """Delete from a database."""
+
+        async def remove(keys: Sequence[UUID]) -> Sequence[StoredRecord | None]:
+            async with database.writing_once() as repository:
+                return await repository.remove(keys)
+
+        super().__init__(remove, settings.pool_timeout)
 
 
 class RecordsController(Controller):
@@ -147,14 +161,12 @@ class RecordsController(Controller):
     async def remove(
         self,
         request: Request[Any, Any, Any],
-        database: NamedDependency[Database],
+        removals: NamedDependency[Removals],
         key: Annotated[str, PathParameter(schema_extra=ONLY_UUID)],
     ) -> Response[bytes]:
         """Delete one record; of any number of concurrent deletes exactly one succeeds."""
         wanted = parse_uuid(key)
-        async with database.writing_once() as repository:
-            record = await repository.remove(wanted)
-        return one(request, record, wanted)
+        return one(request, await removals.submit(wanted), wanted)
 
 
 async def store(batch: Batch, database: Database) -> int:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    any_,
     bindparam,
     delete,
     func,
@@ -39,7 +40,8 @@ table = cast("Table", Record.__table__)
 uuid, text = table.c.uuid, table.c.text
 
 FIND = select(uuid, text).where(uuid == bindparam("key"))
-REMOVE = delete(table).where(uuid == bindparam("key")).returning(uuid, text)
+REMOVE_ON_SQLITE = delete(table).where(uuid.in_(bindparam("keys", expanding=True))).returning(uuid, text)
+REMOVE_ON_POSTGRESQL = delete(table).where(uuid == any_(bindparam("keys", type_=ARRAY(Uuid())))).returning(uuid, text)
 STORED = select(uuid, text).where(uuid.in_(bindparam("keys", expanding=True)))
 MAX_KEYS = 10_000
 """How many keys one statement may name; SQLite allows 32 766 parameters."""
@@ -79,10 +81,12 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
         row = (await self.session.execute(FIND, {"key": key})).one_or_none()
         return StoredRecord(*row) if row else None
 
-    async def remove(self, key: UUID) -> StoredRecord | None:
-        """Delete the record with this uuid and return it; None for whoever comes second."""
-        row = (await self.session.execute(REMOVE, {"key": key})).one_or_none()
-        return StoredRecord(*row) if row else None
+    async def remove(self, keys: Sequence[UUID]) -> list[StoredRecord | None]:
+        """Delete the records with these uuids and return them in their order; None for whoever comes second."""
+        statement = REMOVE_ON_SQLITE if self.on_sqlite else REMOVE_ON_POSTGRESQL
+        rows = await self.session.execute(statement, {"keys": sorted(set(keys))})
+        removed = {key: StoredRecord(key, value) for key, value in rows}
+        return [removed.pop(key, None) for key in keys]
 
     async def page(self, after: UUID | None, limit: int) -> list[StoredRecord]:
         """Return the first `limit` records behind `after`, fewer where their texts would weigh more than a page may."""

@@ -1,7 +1,7 @@
 """NetVision over HTTP: the only module that knows URLs. One call is one request; nothing is sent twice.
 
-A kept connection is dropped before the server would drop it, redirects are not followed, and proxies are left alone for
-servers on this machine.
+A kept connection is dropped before the server would drop it, redirects are not followed, proxies are left alone for
+servers on this machine, and certificates are loaded only where they are needed.
 """
 
 import os
@@ -77,7 +77,7 @@ encoder = msgspec.json.Encoder()
 class Client:
     """A connection to one server; use it as an asynchronous context manager."""
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0, connections: int = 100) -> None:
+    def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
         """Prepare to call a server; `timeout` is in seconds and holds for each step of a call."""
         self.url = url.rstrip("/")
         self.timeout = timeout
@@ -89,7 +89,8 @@ class Client:
                 base_url=self.url,
                 headers=headers,
                 timeout=timeout,
-                limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEP_ALIVE_SECONDS),
+                limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
+                verify=url.startswith("https:"),
                 trust_env=not is_local(url),
                 follow_redirects=False,
             )

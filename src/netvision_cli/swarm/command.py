@@ -12,11 +12,10 @@ from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, Unbalanced
 from netvision_cli.options import Connection, SwarmOptions
 from netvision_cli.output import say
+from netvision_cli.swarm.lanes import Lanes
 from netvision_cli.swarm.panel import shown
 from netvision_cli.swarm.summary import render, summarize
 from netvision_cli.swarm.workload import Workload
-
-SPARE_CONNECTIONS = 10
 
 
 def run_swarm(connection: Connection, options: SwarmOptions) -> None:
@@ -27,11 +26,13 @@ def run_swarm(connection: Connection, options: SwarmOptions) -> None:
 async def swarm(connection: Connection, options: SwarmOptions) -> None:
     """Connect, work, and sum up."""
     seed = random.randrange(2**32) if options.seed is None else options.seed  # noqa: S311 - no secret
-    connections = options.producers + 2 * options.consumers + SPARE_CONNECTIONS
-    client = Client(connection.url, token=connection.bearer, timeout=connection.timeout, connections=connections)
-    async with client:
+
+    def connect() -> Client:
+        return Client(connection.url, token=connection.bearer, timeout=connection.timeout)
+
+    async with connect() as client, Lanes(connect) as lanes:
         asking = asyncio.create_task(ask_server(client))
-        workload = Workload(client, options, seed)
+        workload = Workload(lanes, options, seed)
         lines = Lines(workload, as_json=options.json)
         with shown(workload):
             failure = await conduct(workload, lines)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
-from netvision_cli.client import MAX_PAGE, Client, Record
+from netvision_cli.client import MAX_PAGE, Record
 from netvision_cli.errors import (
     NetvisionError,
     NotConnected,
@@ -27,6 +27,7 @@ from netvision_cli.keys import Run
 from netvision_cli.options import SwarmOptions
 from netvision_cli.storing import pause
 from netvision_cli.swarm.account import Account, Batch
+from netvision_cli.swarm.lanes import Service
 from netvision_cli.swarm.latency import Calls
 
 ALPHABET = string.ascii_letters + string.digits
@@ -44,7 +45,7 @@ T = TypeVar("T")
 class Workload:
     """One run of the swarm against one server."""
 
-    def __init__(self, client: Client, options: SwarmOptions, seed: int) -> None:
+    def __init__(self, client: Service, options: SwarmOptions, seed: int) -> None:
         """Prepare a run; the same seed offers the same texts and batch sizes."""
         self.client = client
         self.options = options
