@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from netvision_cli.client import Client, Record
+from netvision_cli.client import Record
 from netvision_cli.errors import ConnectionLost, NotConnected, NotFound, ServerError, TimedOut
 from netvision_cli.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
@@ -43,7 +43,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return self.selector.now
 
 
-class SimulatedServer(Client):
+class SimulatedServer:
     """A records service in memory, honest but as flaky as it is told to be."""
 
     def __init__(self, seed: int, flakiness: float = 0.0) -> None:

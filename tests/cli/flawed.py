@@ -1,0 +1,107 @@
+"""Servers with planted flaws: some harm records, some are merely unpleasant."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from netvision_cli.client import Record
+from netvision_cli.errors import ServerError
+from tests.cli.simulation import SimulatedServer
+
+
+class Flawed(SimulatedServer):
+    """Does harm at its first opportunity, and now and then later."""
+
+    is_due = True
+
+    def strikes(self) -> bool:
+        strikes = self.is_due or self.chance.random() < 0.1
+        self.is_due = False
+        return strikes
+
+
+class Dropping(Flawed):
+    """Stores all of a batch but one record."""
+
+    def do_store(self, records: Sequence[Record]) -> list[Record]:
+        super().do_store(records[1:] if self.strikes() else records)
+        return list(records)
+
+
+class Garbling(Flawed):
+    """Stores another text."""
+
+    def put(self, record: Record) -> None:
+        text = record.text[::-1] + "!" if self.strikes() else record.text
+        super().put(Record(record.uuid, text))
+
+
+class Reviving(Flawed):
+    """Brings deleted records back."""
+
+    def do_remove(self, key: UUID) -> Record:
+        record = super().do_remove(key)
+        if self.strikes():
+            self.put(record)
+        return record
+
+
+class DoublyDeleting(SimulatedServer):
+    """Acknowledges the deletion of a record as often as it is asked."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.deleted: dict[UUID, Record] = {}
+
+    def do_remove(self, key: UUID) -> Record:
+        if key not in self.deleted:
+            self.deleted[key] = super().do_remove(key)
+        return self.deleted[key]
+
+
+class Repeating(Flawed):
+    """Lists a record twice."""
+
+    def do_page(self, count: int, after: UUID) -> list[Record]:
+        page = super().do_page(count, after)
+        return [*page[:1], *page][:count] if page and self.strikes() else page
+
+
+class Forgetting(Flawed):
+    """Loses a stored record."""
+
+    def do_page(self, count: int, after: UUID) -> list[Record]:
+        page = super().do_page(count, after)
+        if page and self.strikes():
+            self.keys.remove(page[-1].uuid)
+            del self.texts[page[-1].uuid]
+        return page
+
+
+class Halving(SimulatedServer):
+    """Stores half of a batch and says it failed, at the first attempt."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.halved: set[UUID] = set()
+
+    def do_store(self, records: Sequence[Record]) -> list[Record]:
+        if records[0].uuid in self.halved:
+            return super().do_store(records)
+        self.halved.add(records[0].uuid)
+        super().do_store(records[::2])
+        raise ServerError("503")
+
+
+class Landing(SimulatedServer):
+    """Answers no insert in time at the first attempt, and serves it much later."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.late_keys: set[UUID] = set()
+
+    async def store(self, records: Sequence[Record]) -> list[Record]:
+        if records[0].uuid in self.late_keys:
+            return await super().store(records)
+        self.late_keys.add(records[0].uuid)
+        await self.late(lambda: self.do_store(records))
+        raise AssertionError

@@ -1,0 +1,241 @@
+"""The account as a state machine, against a model of a server that is sometimes harmed on purpose.
+
+The model knows what is stored and which harm was done; the account sees only what a client sees. At the end both must
+agree on every number.
+"""
+
+import random
+from collections.abc import Iterator
+from itertools import count
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from netvision_cli.client import Record
+from netvision_cli.keys import Run
+from netvision_cli.swarm.account import MAX_OPEN_BATCHES, Account, Batch
+
+PAGE = 5
+
+
+class AccountMachine(RuleBasedStateMachine):
+    """Batches are offered, answered or not; records are read and deleted; now and then one is harmed."""
+
+    @initialize(seed=st.integers(0, 2**16))
+    def begin(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.run = Run.of(1, seed)
+        self.account = Account(self.run)
+        self.numbers: Iterator[int] = count(1)
+        self.stored: dict[UUID, Record] = {}
+        self.offered: dict[int, Batch] = {}
+        self.answered: dict[int, Batch] = {}
+        self.deletable: set[UUID] = set()
+        self.deleted: dict[UUID, int] = {}
+        self.lost = self.corrupt = self.resurrected = self.doubled = 0
+
+    # --- what happens
+
+    @rule(size=st.integers(1, 6))
+    def offer(self, size: int) -> None:
+        number = next(self.numbers)
+        keys = [self.run.key(number, position) for position in range(size)]
+        batch = Batch(number, [Record(key, "text") for key in keys])
+        self.account.offer(batch)
+        self.offered[number] = batch
+
+    @precondition(lambda self: self.offered)
+    @rule(arrives=st.booleans(), may_land=st.booleans())
+    def get_no_answer(self, arrives: bool, may_land: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        batch = self.chance.choice(list(self.offered.values()))
+        if arrives:
+            self.stored.update((record.uuid, record) for record in batch.records)
+        if may_land:
+            self.account.leave_open(batch)
+
+    @precondition(lambda self: self.offered)
+    @rule()
+    def get_an_answer(self) -> None:
+        batch = self.offered.pop(self.chance.choice(list(self.offered)))
+        self.stored.update((record.uuid, record) for record in batch.records)
+        self.account.acknowledge(batch, batch.records)
+        self.answered[batch.number] = batch
+        self.deletable.update(record.uuid for record in batch.records)
+
+    @rule()
+    def read_a_page(self) -> None:
+        after = self.chance.choice([self.run.floor, *self.stored])
+        self.read(after, PAGE)
+
+    @precondition(lambda self: self.deletable)
+    @rule(outcome=st.sampled_from(["answer", "lost before", "lost after", "contested"]))
+    def delete(self, outcome: str) -> None:
+        key = self.chance.choice(sorted(self.deletable))
+        if not self.account.is_deletable(key):
+            self.deletable.discard(key)
+            return
+        self.account.ask(key)
+        if outcome == "contested":
+            self.account.ask(key)
+        record = None if outcome == "lost before" else self.stored.pop(key, None)
+        if outcome.startswith("lost"):
+            self.account.doubt(key)
+        elif record:
+            self.account.confirm(key, record)
+        else:
+            self.account.deny(key)
+        if outcome == "contested":
+            self.account.deny(key)
+        if not outcome.startswith("lost"):
+            self.deletable.discard(key)
+            if record:
+                place = self.run.place(key)
+                self.deleted[key] = place.batch if place else 0
+
+    # --- harm
+
+    @precondition(lambda self: self.unasked())
+    @rule()
+    def lose(self) -> None:
+        key = self.chance.choice(self.unasked())
+        del self.stored[key]
+        self.deletable.discard(key)
+        self.lost += 1
+        self.read_all()
+
+    @precondition(lambda self: self.unasked())
+    @rule()
+    def garble(self) -> None:
+        key = self.chance.choice(self.unasked())
+        self.corrupt += not self.account.live[key].is_corrupt
+        self.stored[key] = Record(key, "other")
+        self.read_all()
+
+    @precondition(lambda self: self.closed())
+    @rule()
+    def bring_back(self) -> None:
+        key = self.chance.choice(self.closed())
+        del self.deleted[key]
+        self.stored[key] = Record(key, "text")
+        self.resurrected += 1
+        self.read_all()
+        self.remove_again(key)
+
+    @precondition(lambda self: self.unasked())
+    @rule()
+    def delete_twice(self) -> None:
+        key = self.chance.choice(self.unasked())
+        self.account.ask(key)
+        self.account.ask(key)
+        record = self.stored.pop(key)
+        self.account.confirm(key, record)
+        self.account.confirm(key, record)
+        self.deletable.discard(key)
+        self.doubled += 1
+
+    # --- the judgement
+
+    @invariant()
+    def nothing_is_accused_of_more_than_was_done(self) -> None:
+        if not hasattr(self, "account"):
+            return
+        tally = self.account.tally
+        assert tally.lost == self.lost
+        assert tally.resurrected == self.resurrected
+        assert tally.doubled == self.doubled
+        assert tally.corrupt == self.corrupt
+
+    def teardown(self) -> None:
+        if not hasattr(self, "account"):
+            return
+        self.account.settle(self.read_all())
+        self.account.close()
+        tally = self.account.tally
+        assert tally.created + tally.recovered == tally.deleted + tally.gone + tally.left + tally.lost
+        assert tally.left == len(self.stored)
+
+    # --- the model
+
+    def read(self, after: UUID, size: int) -> list[UUID]:
+        began = self.account.begin_read()
+        page = [self.stored[key] for key in sorted(self.stored) if key > after][:size]
+        self.account.end_read(began, after, size, page)
+        return [record.uuid for record in page]
+
+    def read_all(self) -> list[UUID]:
+        return self.read(self.run.floor, len(self.stored) + 1)
+
+    def unasked(self) -> list[UUID]:
+        if not hasattr(self, "account"):
+            return []
+        live = self.account.live
+        return sorted(key for key in self.deletable & self.stored.keys() if live[key].asked is None)
+
+    def closed(self) -> list[UUID]:
+        if not hasattr(self, "account"):
+            return []
+        return sorted(key for key, batch in self.deleted.items() if not self.account.may_land_late(batch))
+
+    def remove_again(self, key: UUID) -> None:
+        self.account.ask(key)
+        self.account.confirm(key, self.stored.pop(key))
+
+
+AccountMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAccount = AccountMachine.TestCase
+
+
+def stored(account: Account, number: int, size: int = 3) -> Batch:
+    batch = Batch(number, [Record(account.run.key(number, position), "text") for position in range(size)])
+    account.offer(batch)
+    account.acknowledge(batch, batch.records)
+    return batch
+
+
+def test_a_read_that_began_before_proves_nothing() -> None:
+    account = Account(Run.start())
+    began = account.begin_read()
+    batch = stored(account, 1)
+    account.end_read(began, account.run.floor, 10, [])
+    assert len(account.live) == len(batch.records)
+    assert account.tally.lost == 0
+
+
+def test_a_record_seen_by_a_read_that_began_before_its_deletion_is_not_back() -> None:
+    account = Account(Run.start())
+    batch = stored(account, 1, size=1)
+    began = account.begin_read()
+    account.ask(batch.records[0].uuid)
+    account.confirm(batch.records[0].uuid, batch.records[0])
+    account.end_read(began, account.run.floor, 10, batch.records)
+    assert account.tally.resurrected == 0
+
+
+def test_a_late_landing_is_told_from_a_resurrection() -> None:
+    account = Account(Run.start())
+    for number, is_open in ((1, True), (2, False)):
+        batch = stored(account, number, size=1)
+        if is_open:
+            account.leave_open(batch)
+        account.ask(batch.records[0].uuid)
+        account.confirm(batch.records[0].uuid, batch.records[0])
+        account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+    assert (account.tally.late, account.tally.resurrected) == (1, 1)
+
+
+def test_a_key_that_the_run_never_made_is_corrupt() -> None:
+    account = Account(Run.start())
+    stored(account, 1)
+    account.end_read(account.begin_read(), account.run.key(9, 0), 10, [Record(account.run.key(9, 9), "text")])
+    assert account.tally.corrupt == 1
+
+
+def test_forgotten_open_batches_still_count_as_open() -> None:
+    account = Account(Run.start())
+    for number in range(1, MAX_OPEN_BATCHES + 10):
+        account.leave_open(Batch(number, []))
+    assert len(account.open_batches) == MAX_OPEN_BATCHES
+    assert all(map(account.may_land_late, range(1, MAX_OPEN_BATCHES + 10)))
+    assert not account.may_land_late(MAX_OPEN_BATCHES + 10)
