@@ -65,7 +65,7 @@ def render(summary: dict[str, Any]) -> str:
     lines = [
         f"ran {summary['seconds']:.1f} s with seed {summary['seed']}: {summary['client']}; server: {summary['server']}",
         "",
-        row("call, ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
+        row("ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
         *(row(name, calls) for name, calls in summary["calls"].items()),
         "",
         *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
@@ -80,4 +80,4 @@ def render(summary: dict[str, Any]) -> str:
 def row(name: str, cells: dict[str, Any]) -> str:
     """Write one row of the table of calls."""
     texts = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in map(cells.__getitem__, COLUMNS))
-    return f"{name:<9}" + "".join(f"{text:>9}" for text in texts)
+    return f"{name:<7}" + "".join(f"{text:>8}" for text in texts)
