@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
+CLIENT_LEFT = "client disconnected prematurely"
+"""What Litestar says where a body breaks off; nobody is there to read the answer."""
+
 RETRY_AFTER = "1"
 
 
@@ -179,6 +182,8 @@ def translate_http(error: HTTPException, request: Request[Any, Any, Any]) -> Pro
             return Problem(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
         case status if status < HTTP_500_INTERNAL_SERVER_ERROR:
             return Problem(INVALID_REQUEST, error.detail)
+        case _ if error.detail == CLIENT_LEFT:
+            return Problem(INVALID_REQUEST, "The connection ended before the body was complete.")
     return Problem(INTERNAL, "The service failed; its log has the details under this request's id.")
 
 

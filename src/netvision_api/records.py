@@ -155,7 +155,7 @@ class RecordsController(Controller):
         operation_class=RecordsOperation,
         responses={
             200: records("The deleted record.", single=True),
-            **problems(*ABSENT, INVALID_REQUEST, DATABASE_UNAVAILABLE),
+            **problems(*ABSENT, COUNT_OUT_OF_RANGE, INVALID_REQUEST, DATABASE_UNAVAILABLE),
         },
     )
     async def remove(

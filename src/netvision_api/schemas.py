@@ -140,10 +140,11 @@ def parse_key(key: str) -> UUID | int:
 
 
 def parse_uuid(key: str) -> UUID:
-    """Read a uuid where a count makes no sense."""
-    if is_uuid(key):
-        return UUID(key)
-    raise Problem(NOT_FOUND, f"{key[:80]!r} is not a uuid.")
+    """Read the last part of `/{key}` where a count names nothing."""
+    wanted = parse_key(key)
+    if isinstance(wanted, UUID):
+        return wanted
+    raise Problem(NOT_FOUND, f"{key!r} is a count; only a uuid names a single record.")
 
 
 def parse_after(value: str | None) -> UUID | None:

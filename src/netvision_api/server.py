@@ -42,6 +42,14 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         announce(self.url)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; a request whose body has not come whole is dropped, lest it hold up the rest."""
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and cycle.more_body:
+                cycle.transport.close()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at a signal; uvicorn would raise it again afterwards, and the exit code would be the signal's."""
