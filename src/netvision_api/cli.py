@@ -233,7 +233,8 @@ def confirm(question: str) -> None:
     """Ask on a terminal; without one, refuse."""
     if not sys.stdin.isatty():
         fail(f"{question} There is no terminal to ask on: add --yes.", code=2)
-    if not typer.confirm(question, err=True):
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise typer.Exit(1)
 
 

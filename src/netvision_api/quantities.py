@@ -8,7 +8,7 @@ from netvision_api.settings import Bytes, Seconds
 DURATION_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 SIZE_UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
-split = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)").fullmatch
+split = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)").fullmatch
 
 
 def seconds(text: str | float) -> Seconds:

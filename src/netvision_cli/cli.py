@@ -4,7 +4,6 @@ Only the commands import httpx: help is there at once.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -192,16 +191,19 @@ def status(*, connection: Connection) -> None:
     """Tell whether the server is ready, and how far."""
     from time import perf_counter
 
+    from netvision_cli.escaping import escape
+
     async def call(client: "Client") -> None:
         await client.readiness()
         started = perf_counter()
         readiness = await client.readiness()
         milliseconds = (perf_counter() - started) * 1000
         if readiness.reason or readiness.status != "ready":
-            msg = f"{client.url} is {readiness.status}: {readiness.reason or 'it does not say why'}"
+            msg = f"{client.url} is {escape(readiness.status)}: {escape(readiness.reason or 'it does not say why')}"
             raise ServerError(msg)
-        about = f"netvision {readiness.version}, {readiness.database}, schema {readiness.schema}"
-        print(f"{client.url} is {readiness.status}, {milliseconds:.1f} ms away: {about}")
+        named = {"netvision": readiness.version, "database": readiness.database, "schema": readiness.schema}
+        about = ", ".join(f"{name} {escape(value)}" for name, value in named.items() if value)
+        print(f"{client.url} is ready, {milliseconds:.1f} ms away: {about or 'with its token it says more'}")
 
     run(connection, call)
 
@@ -290,7 +292,8 @@ def confirm(question: str) -> None:
     if not sys.stdin.isatty():
         msg = f"{question} There is no terminal to ask on: add --yes"
         raise UsageError(msg)
-    if not typer.confirm(question, err=True):
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise typer.Exit(1)
 
 
@@ -321,7 +324,9 @@ def reported() -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise typer.Exit(Interrupted.exit_code) from error
     except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from netvision_cli.output import discard_stdout
+
+        discard_stdout()
         raise typer.Exit(0) from error
 
 

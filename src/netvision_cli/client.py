@@ -28,6 +28,7 @@ from netvision_cli.errors import (
     UnexpectedAnswer,
     UsageError,
 )
+from netvision_cli.escaping import escape
 
 MAX_PAGE = 1000
 """The most records that the server answers as one page."""
@@ -38,6 +39,7 @@ EVERYTHING = 10**18 - 1
 KEEP_ALIVE_SECONDS = 30
 GATEWAY_STATUSES = frozenset({502, 504})
 MAX_RETRY_AFTER = 60.0
+MAX_PORT = 65_535
 
 T = TypeVar("T")
 
@@ -84,19 +86,18 @@ class Client:
         headers = {"User-Agent": f"netvision/{__version__}", "Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        try:
-            self.http = httpx.AsyncClient(
-                base_url=self.url,
-                headers=headers,
-                timeout=timeout,
-                limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
-                verify=url.startswith("https:"),
-                trust_env=not is_local(url),
-                follow_redirects=False,
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            msg = f"{url!r} is not the URL of a server ({error}); write it as http://127.0.0.1:8000"
-            raise UsageError(msg) from error
+        if not is_server_url(url):
+            msg = f"{url!r} is not the URL of a server; write it as http://127.0.0.1:8000"
+            raise UsageError(msg)
+        self.http = httpx.AsyncClient(
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
+            verify=url.startswith("https:"),
+            trust_env=not is_local(url),
+            follow_redirects=False,
+        )
 
     async def __aenter__(self) -> Self:
         """Open the pool of connections."""
@@ -142,6 +143,8 @@ class Client:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     yield self.parsed(line, record_decoder)
+            if rest:
+                yield self.parsed(rest, record_decoder)
 
     @asynccontextmanager
     async def streaming(self, path: str, query: dict[str, str]) -> AsyncIterator[httpx.Response]:
@@ -181,7 +184,7 @@ class Client:
             problem = problem_decoder.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             problem = ProblemDetails()
-        reason = problem.detail or problem.title or response.reason_phrase
+        reason = escape(problem.detail or problem.title or response.reason_phrase)
         raise self.error_of(status, reason, problem.type.rpartition(":")[2], response.headers.get("Retry-After"))
 
     def error_of(self, status: int, reason: str, problem: str, retry_after: str | None) -> NetvisionError:
@@ -200,6 +203,7 @@ class Client:
                 error.may_land_late = status in GATEWAY_STATUSES
             case 429:
                 error = ServerError(message)
+                error.exit_code = Refused.exit_code
             case status if status >= httpx.codes.BAD_REQUEST:
                 return Refused(message, problem)
             case _:
@@ -212,7 +216,7 @@ class Client:
         """Turn what httpx raises into our own errors."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self.not_connected(error) from error
         except httpx.TimeoutException as error:
             msg = f"{self.url} did not answer within {self.timeout:g} s; wait longer with --timeout"
@@ -220,14 +224,9 @@ class Client:
         except (httpx.TransportError, httpx.DecodingError) as error:
             msg = f"{self.url} ended the connection before its answer was whole ({reason_of(error)})"
             raise ConnectionLost(msg) from error
-        except httpx.InvalidURL as error:
-            msg = f"{self.url!r} is not the URL of a server ({error}); write it as http://127.0.0.1:8000"
-            raise UsageError(msg) from error
 
     def not_connected(self, error: httpx.TransportError) -> NetvisionError:
         """Say that there is no server, and what to do."""
-        if isinstance(error, httpx.UnsupportedProtocol):
-            return UsageError(f"{self.url!r} is not the URL of a server; write it as http://127.0.0.1:8000")
         step = "Start one: netvision-api serve" if is_local(self.url) else "Name another with --url"
         return NotConnected(f"no server at {self.url} ({reason_of(error)}). {step}")
 
@@ -239,7 +238,18 @@ def params(after: UUID | None) -> dict[str, str]:
 
 def seconds(retry_after: str | None) -> float | None:
     """Read a Retry-After in seconds; a date is left alone."""
-    return min(float(retry_after), MAX_RETRY_AFTER) if retry_after and retry_after.isdigit() else None
+    is_number = retry_after and retry_after.isascii() and retry_after.isdecimal()
+    return min(float(retry_after), MAX_RETRY_AFTER) if retry_after and is_number else None
+
+
+def is_server_url(url: str) -> bool:
+    """Tell whether a URL names a host and, if any, a port that can be."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    is_port = parsed.port is None or 0 < parsed.port <= MAX_PORT
+    return parsed.scheme in {"http", "https"} and bool(parsed.host) and is_port
 
 
 def is_local(url: str) -> bool:

@@ -1,6 +1,7 @@
 """The whole thing in one command: a server on a temporary database, a swarm beside it, and nothing left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ def run_demo(options: SwarmOptions) -> None:
     """Start a server, run the swarm against it, stop both."""
     if options.duration is None and options.records is None:
         options = replace(options, duration=DURATION_SECONDS)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="netvision-") as folder, server(Path(folder)) as url:
         say(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
         run_swarm(Connection(url=url), options)

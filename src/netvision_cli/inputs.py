@@ -13,7 +13,9 @@ import msgspec
 
 from netvision_cli.errors import UsageError
 
-UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)
+UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+
+is_uuid = re.compile(UUID_PATTERN).fullmatch
 
 STDIN = "-"
 BOM = b"\xef\xbb\xbf"
@@ -28,7 +30,7 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
 
 def parse_uuid(text: str) -> UUID:
     """Read a uuid as the service does: hyphenated, or 32 hex digits."""
-    if not UUID_PATTERN.fullmatch(text):
+    if not is_uuid(text):
         msg = f"{text!r} is not a uuid; netvision list shows which there are"
         raise UsageError(msg)
     return UUID(text)
@@ -41,7 +43,17 @@ def read_texts(texts: list[str], file: Path | None) -> Iterator[Given]:
     elif texts == [STDIN]:
         yield from read_lines(sys.stdin.buffer, "standard input")
     else:
-        yield from (Given(text) for text in texts)
+        yield from map(from_argument, texts)
+
+
+def from_argument(text: str) -> Given:
+    """Take an argument for a text; one that is not UTF-8 has surrogates in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        msg = f"{text!a} is not UTF-8"
+        raise UsageError(msg) from error
+    return Given(text)
 
 
 def read_file(path: Path) -> Iterator[Given]:
@@ -87,18 +99,30 @@ def read_ndjson(file: BufferedReader, name: str) -> Iterator[Given]:
 def read_csv(file: BufferedReader, name: str) -> Iterator[Given]:
     """Read the columns `text` and, where there is one, `uuid`."""
     csv.field_size_limit(sys.maxsize)
-    if file.peek(3).startswith(BOM):
+    if file.peek(len(BOM)).startswith(BOM):
         file.read(len(BOM))
     lines = (decode(line, name, number) for number, line in enumerate(file, 1))
     rows = csv.DictReader(lines, strict=True)
-    if "text" not in (rows.fieldnames or ()):
-        msg = f"{name} has no column named text"
-        raise UsageError(msg)
-    for row in rows:
-        if row["text"] is None:
-            msg = f"line {rows.line_num} of {name} has no text"
+    try:
+        if "text" not in (rows.fieldnames or ()):
+            msg = f"{name} has no column named text"
             raise UsageError(msg)
-        yield Given(row["text"], parse_uuid(row["uuid"]) if row.get("uuid") else None)
+        yield from map(from_row, rows)
+    except (csv.Error, ValueError) as error:
+        msg = f"line {rows.line_num} of {name} is not a record ({error})"
+        raise UsageError(msg) from error
+
+
+def from_row(row: dict[str, str | None]) -> Given:
+    """Read a row of CSV; raises ValueError where it is no record."""
+    text, key = row["text"], row.get("uuid")
+    if text is None:
+        msg = "it has no text"
+        raise ValueError(msg)
+    if key and not is_uuid(key):
+        msg = f"{key!r} is not a uuid"
+        raise ValueError(msg)
+    return Given(text, UUID(key) if key else None)
 
 
 def parse(content: bytes, kind: Any, name: str) -> Any:  # noqa: ANN401 - the shape decides

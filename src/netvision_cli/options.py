@@ -1,6 +1,7 @@
 """Options that commands share, as frozen values: `@with_options` spreads their fields over a command's signature."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
-from netvision_cli.durations import parse_duration
+from netvision_cli.durations import parse_duration, parse_positive_duration
 from netvision_cli.errors import UsageError
 from netvision_cli.keys import MAX_BATCH
 
@@ -37,7 +38,8 @@ def checked(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return parsed
 
 
-Duration = partial(typer.Option, parser=checked(parse_duration), metavar="DURATION")
+Duration = partial(typer.Option, parser=checked(parse_positive_duration), metavar="DURATION")
+Wait = partial(typer.Option, parser=checked(parse_duration), metavar="DURATION")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +56,12 @@ class Connection:
     @property
     def bearer(self) -> str | None:
         """Return the first of the comma-separated tokens."""
-        text = self.token
-        if text is None and self.token_file is not None:
-            try:
-                text = self.token_file.read_text()
-            except OSError as error:
-                msg = f"cannot read the token file {self.token_file} ({error.strerror})"
-                raise UsageError(msg) from error
-        return text.partition(",")[0].strip() if text else None
+        text = read_token(self.token_file) if self.token is None and self.token_file else self.token
+        token = text.partition(",")[0].strip() if text else None
+        if token and not (token.isascii() and token.isprintable()):
+            msg = "the token has characters that no token has; check --token-file or NETVISION_TOKEN"
+            raise UsageError(msg)
+        return token
 
 
 class Range(NamedTuple):
@@ -75,13 +75,17 @@ class Range(NamedTuple):
         return f"{self.low}:{self.high}"
 
 
+split_range = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?").fullmatch
+
+
 def parse_range(text: object) -> Range:
     """Read `10:100`, or `50` for always the same; raises ValueError for anything else."""
-    low, _, high = str(text).partition(":")
-    if not (low.isdecimal() and (high or low).isdecimal() and 1 <= int(low) <= int(high or low) <= MAX_BATCH):
+    match = split_range(str(text))
+    low, high = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= low <= high <= MAX_BATCH:
         msg = f"{text!r} is not a range such as 10:100, from 1 to {MAX_BATCH}"
         raise ValueError(msg)
-    return Range(int(low), int(high or low))
+    return Range(low, high)
 
 
 BATCH = Range(10, 100)
@@ -106,12 +110,21 @@ class SwarmOptions:
         int, typer.Option(min=0, help="Producers wait while more of the swarm's records are stored; 0: never.")
     ] = 1000
     seed: Annotated[int | None, typer.Option(help="The same seed offers the same texts and batch sizes.")] = None
-    wait: Annotated[float, Duration(help="How long to wait for the server at the start and for the final read.")] = 30.0
+    wait: Annotated[float, Wait(help="How long to wait for the server at the start and for the final read.")] = 30.0
     leave: Annotated[bool, typer.Option("--leave", help="Do not delete what is left at the end.")] = False
     delete_foreign: Annotated[
         bool, typer.Option("--delete-foreign", help="Delete whatever is fetched, also what others inserted.")
     ] = False
     json: Annotated[bool, typer.Option("--json", help="Write each line, and the summary, as JSON.")] = False
+
+
+def read_token(path: Path) -> str:
+    """Read a token file."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the token file {path} ({error})"
+        raise UsageError(msg) from error
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,8 +1,8 @@
 """What reaches the terminal: records on standard output, words on standard error."""
 
 import csv
+import os
 import sys
-import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -10,12 +10,8 @@ from io import StringIO
 import msgspec
 
 from netvision_cli.client import Record
+from netvision_cli.escaping import escape
 from netvision_cli.options import Format
-
-HEAD = f"{'UUID':<36}  TEXT"
-UNPRINTABLE = frozenset({"Cc", "Zl", "Zp"})
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
 def default_format() -> Format:
@@ -28,32 +24,18 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def escape(text: str) -> str:
-    """Show what would break a line, drive a terminal or turn its writing around."""
-    return text if text.isalnum() else "".join(map(escape_character, text))
-
-
-def escape_character(character: str) -> str:
-    """Show one character."""
-    if character in ESCAPES:
-        return ESCAPES[character]
-    if unicodedata.category(character) not in UNPRINTABLE and character not in BIDI_CONTROLS:
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two hex digits
+def discard_stdout() -> None:
+    """Write nowhere from now on: the reader of the pipe is gone, and nobody is to be told."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def write(records: AsyncIterator[Record], format_: Format) -> int:
-    """Write records as they come, and return how many there were."""
+    """Write records as they come, and return how many there were; nothing before the first one came."""
     count = 0
-    for line in HEADS.get(format_, ()):
-        print(line)
     async for record in records:
-        print(ROWS[format_](record, count), end="")
+        print(("" if count else HEADS[format_]) + ROWS[format_](record, count), end="")
         count += 1
-    if format_ is Format.JSON:
-        print("\n]" if count else "[]")
-    sys.stdout.flush()
+    print(TAILS[format_] if count else EMPTY[format_], end="", flush=True)
     return count
 
 
@@ -69,7 +51,7 @@ def text_row(record: Record, _count: int) -> str:
 
 def json_row(record: Record, count: int) -> str:
     """Write a record of an array."""
-    return (",\n" if count else "[\n") + msgspec.json.encode(record).decode()
+    return (",\n" if count else "") + msgspec.json.encode(record).decode()
 
 
 def ndjson_row(record: Record, _count: int) -> str:
@@ -84,7 +66,11 @@ def csv_row(record: Record, _count: int) -> str:
     return row.getvalue()
 
 
-HEADS = {Format.TABLE: (HEAD,), Format.CSV: ("uuid,text\r",)}
+TABLE_HEAD = f"{'UUID':<36}  TEXT\n"
+CSV_HEAD = "uuid,text\r\n"
+HEADS = {Format.TABLE: TABLE_HEAD, Format.TEXT: "", Format.JSON: "[\n", Format.NDJSON: "", Format.CSV: CSV_HEAD}
+TAILS = dict.fromkeys(Format, "") | {Format.JSON: "\n]\n"}
+EMPTY = HEADS | {Format.JSON: "[]\n"}
 ROWS: dict[Format, Callable[[Record, int], str]] = {
     Format.TABLE: table_row,
     Format.TEXT: text_row,

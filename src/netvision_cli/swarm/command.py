@@ -6,12 +6,13 @@ import random
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, Unbalanced
 from netvision_cli.options import Connection, SwarmOptions
-from netvision_cli.output import say
+from netvision_cli.output import discard_stdout, say
 from netvision_cli.swarm.lanes import Lanes
 from netvision_cli.swarm.panel import shown
 from netvision_cli.swarm.summary import render, summarize
@@ -42,6 +43,7 @@ async def swarm(connection: Connection, options: SwarmOptions) -> None:
 async def conduct(workload: Workload, lines: "Lines") -> NetvisionError | None:
     """Run a workload with its lines and signals, and return what ended it early; a second signal leaves at once."""
     reporting = asyncio.create_task(lines.report())
+    reporting.add_done_callback(partial(stop_without_reader, workload))
     working = asyncio.create_task(workload.run())
     listen(workload, working)
     try:
@@ -56,10 +58,19 @@ async def conduct(workload: Workload, lines: "Lines") -> NetvisionError | None:
     return None
 
 
+def stop_without_reader(workload: Workload, reporting: "asyncio.Task[None]") -> None:
+    """Stop a workload whose lines nobody reads any more."""
+    if not reporting.cancelled() and reporting.exception():
+        workload.stop()
+
+
 def conclude(workload: Workload, lines: "Lines", failure: NetvisionError | None, server: Readiness | None) -> None:
     """Print the last line and the summary, and raise what the exit code has to say."""
     summary = summarize(workload, server, time.process_time())
-    lines.finish(summary)
+    try:
+        lines.finish(summary)
+    except BrokenPipeError:
+        discard_stdout()
     if workload.has_answered:
         say(render(summary))
     if workload.is_checked and not workload.account.tally.balances:

@@ -328,6 +328,9 @@ class Workload:
             raise self.failure
         self.calls[kind].retries += 1
         seconds = pause(tries, error)
+        nothing_is_stored = not self.has_answered and isinstance(error, NotConnected)
+        if self.stopping.is_set() and nothing_is_stored:
+            raise error
         if self.stopping.is_set():
             if self.clock() - max(failed_since, self.stopped) > self.options.wait:
                 msg = f"the account could not be checked: {error}"
