@@ -1,6 +1,7 @@
 """Records as JSON, NDJSON or CSV: one at a time, a list at once, or page by page."""
 
 import csv
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -8,6 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.datastructures.headers import Accept
 
 from netvision_api.schemas import StoredRecord
 
@@ -63,6 +65,11 @@ CSV = Format("text/csv", CSV_HEAD, b"", b"", csv_rows, lambda record: CSV_HEAD +
 FORMATS = {format_.media_type: format_ for format_ in (JSON, NDJSON, CSV)}
 
 
+is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
+
+
 def negotiate(request: Request[Any, Any, Any]) -> Format:
     """Choose the format that the request's Accept asks for; JSON where it asks for none of ours."""
-    return FORMATS[request.accept.best_match(list(FORMATS), JSON.media_type)]
+    ranges = request.headers.get("accept", "").split(",")
+    wanted = Accept(",".join(range_ for range_ in ranges if not is_excluded(range_)))
+    return FORMATS[wanted.best_match(list(FORMATS), JSON.media_type)]
