@@ -65,3 +65,7 @@ def build(session: nox.Session) -> None:
     """Build the wheel and the source distribution."""
     session.install("build")
     session.run("python", "-m", "build")
+
+
+if __name__ == "__main__":
+    nox.main()

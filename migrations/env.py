@@ -42,6 +42,8 @@ def run(connection: Connection) -> None:
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        else:
+            connection.execute(text("BEGIN IMMEDIATE"))
         context.run_migrations()
 
 

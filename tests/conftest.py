@@ -57,7 +57,7 @@ def service(shared_service: str, database: AnyDatabase) -> str:
 @pytest.fixture
 def http(service: str) -> Iterator[httpx.Client]:
     """A plain HTTP client of a service without records."""
-    with httpx.Client(base_url=service, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=service, timeout=30, trust_env=False, verify=False) as client:
         yield client
 
 

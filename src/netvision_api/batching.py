@@ -16,6 +16,9 @@ from netvision_api.problems import DATABASE_UNAVAILABLE, Problem
 LARGEST_BATCH = 500
 """How many keys one statement takes."""
 
+ROW_CLASSES = frozenset({"23", "40", "55"})
+"""SQLSTATE classes of trouble with single rows: constraints, conflicts of transactions, locks."""
+
 Key = TypeVar("Key")
 Result = TypeVar("Result")
 Work = Callable[[Sequence[Key]], Awaitable[Sequence[Result]]]
@@ -69,21 +72,25 @@ class Batcher(Generic[Key, Result]):
             self.lane = None
 
     async def serve(self, batch: Sequence[Request[Key, Result]]) -> None:
-        """Do the work for a batch; where it fails as a whole and nothing was saved, for each key alone."""
+        """Do the work for a batch; where one key's trouble has undone it for all, for each key alone."""
         try:
             results = await self.work([request.key for request in batch])
-        except DBAPIError as error:
-            if len(batch) == 1:
-                settle(batch[0], error)
-                return
-            for request in batch:
-                await self.serve([request])
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for it
+            if len(batch) > 1 and is_one_keys_trouble(error):
+                for request in batch:
+                    await self.serve([request])
+                return
             for request in batch:
                 settle(request, error)
         else:
             for request, result in zip(batch, results, strict=True):
                 settle(request, result)
+
+
+def is_one_keys_trouble(error: Exception) -> bool:
+    """Tell a constraint, a conflict of transactions or a lock on a row from a database that does not work at all."""
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and sqlstate[:2] in ROW_CLASSES
 
 
 def settle(request: "Request[Key, Result]", outcome: "Result | Exception") -> None:

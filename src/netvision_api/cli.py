@@ -18,6 +18,9 @@ from netvision_api.settings import Bytes, Seconds, Settings, UnsafeConfiguration
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 DOTENV = ".env"
+LOCK_SECONDS = 5
+"""How long a migration waits for another one of the same SQLite file."""
+
 app = typer.Typer(
     name="netvision-api",
     help="The records service: run it, and look after its database.",
@@ -174,7 +177,9 @@ def shown(settings: Settings, name: str) -> str:
     if name == "database_url":
         from sqlalchemy import make_url
 
-        return make_url(settings.database_url).render_as_string(hide_password=True)
+        url = make_url(settings.database_url)
+        secrets = {name: "***" for name in url.query if "password" in name}
+        return url.update_query_dict(secrets).render_as_string(hide_password=True)
     value = settings.migrates if name == "migrate" else getattr(settings, name)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -203,9 +208,9 @@ def upgrade(settings: Settings) -> None:
     from netvision_api import migrations
     from netvision_api.server import locked
 
-    with locked(settings):
+    with locked(settings, patience=LOCK_SECONDS):
         migrations.upgrade(settings)
-    print(migrations.state(settings).revision)
+    print(migrations.revision(settings))
 
 
 @db.command()
@@ -220,13 +225,13 @@ def downgrade(
     from netvision_api import migrations
     from netvision_api.server import locked
 
-    with locked(settings):
-        before = migrations.state(settings)
-        target = revision or migrations.previous(before.revision)
-        if migrations.drops_records(before.revision, target) and not yes:
-            confirm(f"This drops the records' table and the {before.records} records in it. Go on?")
+    with locked(settings, patience=LOCK_SECONDS):
+        before = migrations.revision(settings)
+        target = revision or migrations.previous(before)
+        if migrations.drops_records(before, target) and not yes:
+            confirm(f"This drops the records' table and the {migrations.count(settings)} records in it. Go on?")
         migrations.downgrade(settings, target)
-    print(migrations.state(settings).revision or "none")
+    print(migrations.revision(settings) or "none")
 
 
 def confirm(question: str) -> None:
@@ -244,7 +249,7 @@ def current(settings: Settings) -> None:
     """Print the revision of the database."""
     from netvision_api import migrations
 
-    print(migrations.state(settings).revision or "none")
+    print(migrations.revision(settings) or "none")
 
 
 @db.command()

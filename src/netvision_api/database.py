@@ -16,6 +16,7 @@ from netvision_api.settings import Settings
 
 APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
+DURABLE = "synchronous=FULL"
 BEGIN_IMMEDIATE = text("BEGIN IMMEDIATE")
 
 
@@ -29,7 +30,7 @@ class Database:
         """Prepare the engines; nothing is connected before the first statement."""
         self.kind = "sqlite" if settings.is_sqlite else "postgresql"
         if settings.is_sqlite:
-            self.config = sqlite_config(settings, pool_size=1, pragma="synchronous=FULL")
+            self.config = sqlite_config(settings, pool_size=1, pragma=DURABLE)
             reader = sqlite_config(settings, pool_size=settings.pool_size, pragma="query_only=1").get_engine()
         else:
             self.config = postgresql_config(settings)
@@ -49,6 +50,7 @@ class Database:
     async def writing_once(self) -> AsyncIterator[RecordRepository]:
         """Open the records for a write of one statement, which is committed with it."""
         async with self.statements() as session:
+            await session.connection()
             with committing():
                 yield RecordRepository(session=session)
 
@@ -118,6 +120,13 @@ def configure(settings: Settings, **engine: Any) -> SQLAlchemyAsyncConfig:  # no
         ),
         alembic_config=alembic_config(),
     )
+
+
+def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
+    """Configure a connection to migrate on: others may take their time with the lock, and statements with the data."""
+    if settings.is_sqlite:
+        return sqlite_config(settings, pool_size=1, pragma=DURABLE)
+    return configure(settings, pool_size=1)
 
 
 def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:

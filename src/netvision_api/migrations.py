@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from io import StringIO
-from typing import NamedTuple
+from typing import TypeVar
 
 from advanced_alchemy.alembic.commands import AlembicCommands
 from alembic.runtime.migration import MigrationContext
@@ -15,12 +15,16 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from netvision_api.database import VERSION_TABLE, Database, alembic_config
+from netvision_api.database import VERSION_TABLE, Database, alembic_config, migration_config
+from netvision_api.repository import RecordRepository
 from netvision_api.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
+
+T = TypeVar("T")
+
 FIRST_REVISION = "0001"
 """The revision that makes the records' table."""
 
@@ -48,13 +52,13 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
-def shortcoming(revision: str | None) -> str | None:
+def shortcoming(current: str | None) -> str | None:
     """Say in words why a database of this revision cannot be served, None where it can."""
-    if revision == head():
+    if current == head():
         return None
-    if revision is None or revision in known():
-        return f"schema at {revision or 'none'}, needs {head()}: run `netvision-api db upgrade`"
-    return f"schema at {revision} is newer than this version, which knows {head()}: install a newer netvision"
+    if current is None or current in known():
+        return f"schema at {current or 'none'}, needs {head()}: run `netvision-api db upgrade`"
+    return f"schema at {current} is newer than this version, which knows {head()}: install a newer netvision"
 
 
 class MigrationError(Exception):
@@ -63,7 +67,7 @@ class MigrationError(Exception):
 
 def commands(settings: Settings) -> AlembicCommands:
     """Return Alembic's commands for the database of these settings."""
-    alembic = AlembicCommands(Database(settings).config)
+    alembic = AlembicCommands(migration_config(settings))
     alembic.config.stdout = StringIO()
     return alembic
 
@@ -82,7 +86,7 @@ def downgrade(settings: Settings, target: str) -> None:
 
 def check(settings: Settings) -> None:
     """Raise MigrationError unless a database has just the tables that this version needs."""
-    if reason := shortcoming(state(settings).revision):
+    if reason := shortcoming(revision(settings)):
         raise MigrationError(reason)
     with explained(settings):
         commands(settings).check()
@@ -96,40 +100,50 @@ def upgrade_sql(settings: Settings) -> str:
     return alembic.config.output_buffer.getvalue()
 
 
-class State(NamedTuple):
-    """The schema's revision, and how many records it holds."""
+def revision(settings: Settings) -> str | None:
+    """Read the revision that a database has, None where it has none."""
+    path = settings.sqlite_path
+    if settings.is_sqlite and path and not path.exists():
+        return None
+    return look(settings, revision_in)
 
-    revision: str | None
-    records: int
+
+def count(settings: Settings) -> int:
+    """Count the records of a database."""
+    return look(settings, RecordRepository.size)
 
 
-def state(settings: Settings) -> State:
+async def revision_in(records: RecordRepository) -> str | None:
+    """Read the revision under an open repository."""
+    return await (await records.session.connection()).run_sync(revision_of)
+
+
+def look(settings: Settings, at: Callable[[RecordRepository], Awaitable[T]]) -> T:
     """Look at a database without changing it."""
 
-    async def look() -> State:
+    async def looking() -> T:
         database = Database(settings)
-        async with database.reading() as records:
-            connection = await records.session.connection()
-            revision = await connection.run_sync(revision_of)
-            count = await records.count() if revision else 0
-        await database.close()
-        return State(revision, count)
+        try:
+            async with database.reading() as records:
+                return await at(records)
+        finally:
+            await database.close()
 
     with explained(settings):
-        return asyncio.run(look())
+        return asyncio.run(looking())
 
 
-def previous(revision: str | None) -> str:
+def previous(current: str | None) -> str:
     """Name the revision before a revision."""
-    script = scripts().get_revision(revision) if revision in known() else None
+    script = scripts().get_revision(current) if current in known() else None
     return str(script.down_revision) if script and script.down_revision else "base"
 
 
-def drops_records(revision: str | None, target: str) -> bool:
+def drops_records(current: str | None, target: str) -> bool:
     """Tell whether the way from a revision back to a target takes the records' table away."""
-    if revision not in known() or target not in {*known(), "base"}:
+    if current not in known() or target not in {*known(), "base"}:
         return False
-    return FIRST_REVISION in {script.revision for script in scripts().iterate_revisions(revision, target)}
+    return FIRST_REVISION in {script.revision for script in scripts().iterate_revisions(current, target)}
 
 
 @contextmanager

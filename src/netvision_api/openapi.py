@@ -26,7 +26,7 @@ from litestar.serialization import encode_json
 
 from netvision_api import __version__
 from netvision_api.problems import INTERNAL, MEDIA_TYPE, Kind, ProblemDetails
-from netvision_api.schemas import COUNT_PATTERN, UUID_PATTERN, StoredRecord
+from netvision_api.schemas import COUNT_PATTERN, UUID_PATTERN
 
 READ = [HttpMethod.GET, HttpMethod.HEAD]
 
@@ -52,9 +52,8 @@ LITESTAR_ROUTER = Router("/schema", route_handlers=[])
 """Where Litestar would serve the document."""
 
 
-def records(description: str, *, single: bool = False) -> ResponseSpec:
-    """Describe an answer that carries one record or a list of them."""
-    container = StoredRecord if single else list[StoredRecord]
+def records(description: str, container: Any) -> ResponseSpec:  # noqa: ANN401 - a type, or a union of types
+    """Describe an answer that carries one record, a list of them, or either."""
     return ResponseSpec(container, generate_examples=False, description=description)
 
 

@@ -117,6 +117,10 @@ class Causes:
     SQLITE_CODES: ClassVar = frozenset({5, 6, 8, 10, 13, 14})
     """SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the low byte of the extended code."""
 
+    UNDEFINED_TABLE = "42P01"
+    NO_TABLE = "no such table"
+    """The schema is missing: readiness says so, and what to do."""
+
     @classmethod
     def is_unavailability(cls, error: Exception) -> bool:
         """Tell whether the database could not do its work, though the statement was right."""
@@ -126,7 +130,9 @@ class Causes:
             return False
         sqlstate = getattr(error.orig, "sqlstate", None)
         if sqlstate:
-            return sqlstate[:2] in cls.SQLSTATE_CLASSES
+            return sqlstate[:2] in cls.SQLSTATE_CLASSES or sqlstate == cls.UNDEFINED_TABLE
+        if cls.NO_TABLE in str(error.orig):
+            return True
         code = getattr(error.orig, "sqlite_errorcode", None)
         return error.connection_invalidated or (code is not None and code & 0xFF in cls.SQLITE_CODES)
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from anyio import CancelScope
 from litestar import Controller, Request, Response, delete, post, route
 from litestar.di import NamedDependency
-from litestar.params import PathParameter, QueryParameter, RawBody
+from litestar.enums import HttpMethod
+from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
 from netvision_api.batching import Batcher
@@ -58,6 +59,7 @@ BAD_BODY = (
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
 )
+EITHER = list[StoredRecord] | StoredRecord
 ABSENT = (RECORD_NOT_FOUND, NOT_FOUND)
 
 EVERYTHING = 10**18
@@ -88,8 +90,8 @@ class RecordsController(Controller):
         operation_class=StoreOperation,
         guards=[requires_json],
         responses={
-            200: records("All of them were stored already, with the same texts."),
-            201: records("The stored records, in input order; at least one is new."),
+            200: records("All of them were stored already, with the same texts.", EITHER),
+            201: records("The stored records, in input order; at least one is new.", EITHER),
             **problems(*BAD_BODY, DATABASE_UNAVAILABLE),
         },
     )
@@ -116,7 +118,10 @@ class RecordsController(Controller):
         http_method=READ,
         opt={"name": "listRecords"},
         operation_class=RecordsOperation,
-        responses={200: records("Every record, ordered by uuid."), **problems(DATABASE_UNAVAILABLE)},
+        responses={
+            200: records("Every record, ordered by uuid.", list[StoredRecord]),
+            **problems(DATABASE_UNAVAILABLE),
+        },
     )
     async def list_all(self, request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Response[Any]:
         """Stream every record: those stored during the whole read appear exactly once."""
@@ -129,7 +134,7 @@ class RecordsController(Controller):
         opt={"name": "readRecords"},
         operation_class=PageOperation,
         responses={
-            200: records("The record, or the first records."),
+            200: records("The record, or the first records.", EITHER),
             **problems(*ABSENT, COUNT_OUT_OF_RANGE, INVALID_PARAMETER, INVALID_REQUEST, DATABASE_UNAVAILABLE),
         },
     )
@@ -141,12 +146,12 @@ class RecordsController(Controller):
         after: Annotated[str | None, QueryParameter(schema_extra=ONLY_UUID)] = None,
     ) -> Response[Any]:
         """Read one record by its uuid, or the first `count` records behind `after`."""
-        wanted = parse_key(key)
+        wanted, start = parse_key(key), parse_after(after)
         if isinstance(wanted, UUID):
             async with database.reading() as repository:
                 record = await repository.find(wanted)
             return one(request, record, wanted)
-        return await first_records(request, database, wanted, parse_after(after))
+        return await first_records(request, database, wanted, start)
 
     @delete(
         "/{key:str}",
@@ -154,7 +159,7 @@ class RecordsController(Controller):
         operation_id="deleteRecord",
         operation_class=RecordsOperation,
         responses={
-            200: records("The deleted record.", single=True),
+            200: records("The deleted record.", StoredRecord),
             **problems(*ABSENT, COUNT_OUT_OF_RANGE, INVALID_REQUEST, DATABASE_UNAVAILABLE),
         },
     )
@@ -167,6 +172,11 @@ class RecordsController(Controller):
         """Delete one record; of any number of concurrent deletes exactly one succeeds."""
         wanted = parse_uuid(key)
         return one(request, await removals.submit(wanted), wanted)
+
+    @route("/{key:str}", http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False)
+    def options(self, key: FromPath[str]) -> Response[None]:  # noqa: ARG002 - any key has the same methods
+        """Name the methods of a key; Litestar would leave DELETE out."""
+        return Response(None, status_code=204, headers={"Allow": "DELETE, GET, HEAD, OPTIONS"})
 
 
 async def store(batch: Batch, database: Database) -> int:
@@ -191,30 +201,47 @@ async def first_records(
     if not may_be_cut(first):
         return respond(kind, kind.whole(first))
     async with database.reading() as repository:
-        last = await repository.key_at(after, count)
-    headers = {"Link": next_page(count, last)} if last else {}
-    return stream(kind, pages(database, first, count, last), headers=headers)
+        keys = await repository.keys(after, count)
+    headers = {"Link": next_page(count, keys[-1])} if len(keys) == count else {}
+    return stream(kind, pages_of(database, keys), headers=headers)
 
 
 async def page(database: Database, after: UUID | None, limit: int) -> Records:
     """Read one page in a transaction of its own, to its end even if the client leaves meanwhile."""
-    records_: Records = []
+    found: Records = []
     with CancelScope(shield=True):
         async with database.reading() as repository:
-            records_ = await repository.page(after, limit)
-    return records_
+            found = await repository.page(after, limit)
+    return found
 
 
-async def pages(database: Database, first: Records, count: int, last: UUID | None = None) -> AsyncIterator[Records]:
-    """Follow a first page with the next ones, until `count` records are read, or the record `last`."""
+async def pages(database: Database, first: Records, count: int) -> AsyncIterator[Records]:
+    """Follow a first page with the next ones, until `count` records are read.
+
+    A page that its weight has cut short asks for few rows next: the database weighs all that are asked for.
+    """
     current = first
     while current:
         yield current
         count -= len(current)
         limit = min(count, PAGE_ROWS, 2 * len(current))
         current = await page(database, current[-1].uuid, limit) if limit else []
-        if last:
-            current = [record for record in current if record.uuid <= last]
+
+
+async def pages_of(database: Database, keys: Sequence[UUID]) -> AsyncIterator[Records]:
+    """Read the records with these uuids, as many at a time as their weight allows; none that came in between."""
+    wanted, after, limit = set(keys), None, len(keys)
+    while keys and after != keys[-1]:
+        current = await page(database, after or predecessor(keys[0]), limit)
+        if not current:
+            return
+        yield [record for record in current if record.uuid in wanted]
+        after, limit = min(current[-1].uuid, keys[-1]), 2 * len(current)
+
+
+def predecessor(key: UUID) -> UUID | None:
+    """Return the uuid right before another; None before the first."""
+    return UUID(int=key.int - 1) if key.int else None
 
 
 def may_be_cut(records_: Records) -> bool:

@@ -43,6 +43,7 @@ FIND = select(uuid, text).where(uuid == bindparam("key"))
 REMOVE_ON_SQLITE = delete(table).where(uuid.in_(bindparam("keys", expanding=True))).returning(uuid, text)
 REMOVE_ON_POSTGRESQL = delete(table).where(uuid == any_(bindparam("keys", type_=ARRAY(Uuid())))).returning(uuid, text)
 STORED = select(uuid, text).where(uuid.in_(bindparam("keys", expanding=True)))
+SIZE = select(func.count()).select_from(table)
 MAX_KEYS = 10_000
 """How many keys one statement may name; SQLite allows 32 766 parameters."""
 
@@ -94,11 +95,10 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
         rows = await self.session.execute(statement, {"after": after, "limit": limit})
         return [StoredRecord(*row) for row in rows]
 
-    async def key_at(self, after: UUID | None, count: int) -> UUID | None:
-        """Return the uuid of the last of `count` records behind `after`, or None where fewer are stored."""
-        keys = ahead(select(uuid), from_start=after is None).offset(count - 1).limit(1)
-        key: UUID | None = (await self.session.execute(keys, {"after": after})).scalar_one_or_none()
-        return key
+    async def keys(self, after: UUID | None, count: int) -> list[UUID]:
+        """Return the uuids of the first `count` records behind `after`."""
+        keys = ahead(select(uuid), from_start=after is None).limit(count)
+        return list((await self.session.execute(keys, {"after": after})).scalars())
 
     async def store(self, batch: Sequence[StoredRecord]) -> int:
         """Store a batch and return how many of its records are new; those stored already must have the same text.
@@ -135,6 +135,10 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
             rows = await self.session.execute(STORED, {"keys": keys[start : start + MAX_KEYS]})
             found.update((key, value) for key, value in rows)
         return found
+
+    async def size(self) -> int:
+        """Count the records."""
+        return int((await self.session.execute(SIZE)).scalar_one())
 
     @property
     def on_sqlite(self) -> bool:

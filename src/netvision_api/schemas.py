@@ -16,6 +16,7 @@ from netvision_api.problems import (
     INVALID_PARAMETER,
     INVALID_RECORD,
     MALFORMED_JSON,
+    METHOD_NOT_ALLOWED,
     NOT_FOUND,
     NUL_CHARACTER,
     TEXT_TOO_LONG,
@@ -28,6 +29,11 @@ from netvision_api.settings import Settings
 
 COUNT_PATTERN = r"0|[1-9][0-9]{0,17}"
 UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+
+MAX_QUOTED = 200
+"""How many characters of a body are quoted in an answer."""
+
+FIXED_NAMES = frozenset({"all", "new", "health", "metrics", "schema"})
 
 is_count = re.compile(COUNT_PATTERN).fullmatch
 is_uuid = re.compile(UUID_PATTERN).fullmatch
@@ -58,18 +64,19 @@ class Batch:
     @classmethod
     def decode(cls, body: bytes, settings: Settings) -> Self:
         """Read a request body; raises the Problem that says what is wrong with it, and where."""
-        records = decode(body)
-        is_single = isinstance(records, NewRecord)
-        batch = cls([StoredRecord(r.uuid or uuid7(), r.text) for r in as_list(records)], is_single)
+        decoded = decode(body)
+        is_single = isinstance(decoded, NewRecord)
+        records = as_list(decoded)
+        if len(records) > settings.max_records:
+            detail = f"{len(records)} records are more than the {settings.max_records} that one request may carry."
+            raise Problem(BATCH_TOO_LARGE, detail)
+        batch = cls([StoredRecord(record.uuid or uuid7(), record.text) for record in records], is_single)
         batch.check(settings)
         return batch
 
     def check(self, settings: Settings) -> None:
         """Raise the Problem of the first rule that a record breaks."""
         records = self.records
-        if len(records) > settings.max_records:
-            detail = f"{len(records)} records are more than the {settings.max_records} that one request may carry."
-            raise Problem(BATCH_TOO_LARGE, detail)
         if long := [i for i, record in enumerate(records) if len(record.text) > settings.max_text]:
             detail = f"the text has {{}} characters; {settings.max_text} are allowed"
             raise self.problem(TEXT_TOO_LONG, "text", {i: detail.format(len(records[i].text)) for i in long})
@@ -99,9 +106,21 @@ def decode(body: bytes) -> NewRecord | list[NewRecord]:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        require_json(body)
         detail, pointer = locate(str(error))
         message = f"{pointer}: {detail}. Nothing was stored."
         raise Problem(INVALID_RECORD, message, errors=[Error(pointer, detail)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        require_json(body)
+        raise
+
+
+def require_json(body: bytes) -> None:
+    """Raise a Problem for a body that is not JSON; a number that is too large to read is JSON all the same."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        return
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(MALFORMED_JSON, f"{error}. Nothing was stored.") from None
     except RecursionError:
@@ -110,11 +129,18 @@ def decode(body: bytes) -> NewRecord | list[NewRecord]:
 
 def locate(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and a JSON pointer to it."""
-    detail, _, path = message.partition(" - at `$")
+    detail, _, path = message.rpartition(" - at `$")
+    if not detail:
+        detail, path = message, ""
     pointer = "#" + re.sub(r"\[(\d+)\]|\.(\w+)", r"/\1\2", path.rstrip("`"))
     if field := re.search(r"field `(.*)`$", detail, re.DOTALL):
         pointer += "/" + field[1].replace("~", "~0").replace("/", "~1")
-    return detail, pointer
+    return shorten(detail), shorten(pointer)
+
+
+def shorten(text: str) -> str:
+    """Keep the beginning of what a client sent, enough to know it by."""
+    return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
 
 
 def as_list(records: NewRecord | list[NewRecord]) -> list[NewRecord]:
@@ -141,6 +167,8 @@ def parse_key(key: str) -> UUID | int:
 
 def parse_uuid(key: str) -> UUID:
     """Read the last part of `/{key}` where a count names nothing."""
+    if key in FIXED_NAMES:
+        raise Problem(METHOD_NOT_ALLOWED, f"'/{key}' cannot be deleted.", headers={"Allow": "GET, HEAD"})
     wanted = parse_key(key)
     if isinstance(wanted, UUID):
         return wanted

@@ -135,7 +135,7 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[None]:
+def locked(settings: Settings, *, patience: float = 0) -> Iterator[None]:
     """Hold the SQLite file for this process alone; the lock goes with the process. PostgreSQL needs none."""
     if settings.sqlite_path is None or not settings.is_sqlite:
         yield
@@ -143,7 +143,7 @@ def locked(settings: Settings) -> Iterator[None]:
     path = settings.sqlite_path.resolve()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", timeout=0)
+        lock = FileLock(f"{path}.lock", timeout=patience)
         lock.acquire()
     except Timeout as error:
         msg = f"{path} is in use by another netvision-api; stop that one first, or name another --database-url"

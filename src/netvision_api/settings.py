@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NewType
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -12,6 +13,7 @@ Bytes = NewType("Bytes", int)
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
+MAX_PORT = 65_535
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -52,8 +54,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work or must not run."""
-        if not self.database_url.startswith(("sqlite", "postgres")):
-            msg = "the database URL must begin with postgresql:// or sqlite:///"
+        if not is_database_url(self.database_url):
+            msg = "the database URL must look like postgresql://user@host/database or sqlite:///path"
+            raise UnsafeConfigurationError(msg)
+        for name in ("workers", "pool_size", "max_records", "max_text"):
+            if getattr(self, name) < 1:
+                msg = f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
+                raise UnsafeConfigurationError(msg)
+        if not 0 <= self.port <= MAX_PORT:
+            msg = f"--port must be from 0 to {MAX_PORT}, not {self.port}"
             raise UnsafeConfigurationError(msg)
         if self.is_sqlite and self.sqlite_path is None:
             msg = "an SQLite database must be a file: sqlite:///path/to/netvision.db"
@@ -91,7 +100,18 @@ class Settings:
     @property
     def hosts(self) -> frozenset[str]:
         """Return the Host names to answer, in lower case and without ports."""
-        return frozenset(name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip())
+        named = {name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()}
+        return frozenset({*named, f"[{self.host}]" if ":" in self.host else self.host})
+
+
+def is_database_url(url: str) -> bool:
+    """Tell whether a URL names a database of a kind that is served, with a port that is a number."""
+    try:
+        parsed = urlsplit(url)
+        is_port = parsed.port is None or parsed.port <= MAX_PORT
+    except ValueError:
+        return False
+    return is_port and parsed.scheme.partition("+")[0] in {"sqlite", "postgresql", "postgres"} and "://" in url
 
 
 def is_loopback(host: str) -> bool:

@@ -264,20 +264,22 @@ async def everything(client: "Client") -> "AsyncGenerator[Record, None]":
         async for record in records:
             waiting.append(record.uuid)
             if len(waiting) == CONCURRENT_DELETES:
-                for deleted in await remove_all(client, waiting):
+                async for deleted in remove_all(client, waiting):
                     yield deleted
                 waiting.clear()
-    for deleted in await remove_all(client, waiting):
+    async for deleted in remove_all(client, waiting):
         yield deleted
 
 
-async def remove_all(client: "Client", keys: list[UUID]) -> "list[Record]":
-    """Delete records at the same time, and return those that were there."""
+async def remove_all(client: "Client", keys: list[UUID]) -> "AsyncIterator[Record]":
+    """Delete records at the same time; pass on those that were there, before an error that others met."""
     results = await asyncio.gather(*(client.remove(key) for key in keys), return_exceptions=True)
+    for result in results:
+        if not isinstance(result, BaseException):
+            yield result
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, NotFound):
             raise result
-    return [result for result in results if not isinstance(result, BaseException)]
 
 
 async def counted(records: "AsyncIterator[Record]", advance: Callable[[int], None]) -> "AsyncIterator[Record]":

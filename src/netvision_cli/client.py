@@ -37,7 +37,9 @@ EVERYTHING = 10**18 - 1
 """The largest count."""
 
 KEEP_ALIVE_SECONDS = 30
-GATEWAY_STATUSES = frozenset({502, 504})
+NOT_SAVED = "not-saved"
+"""The outcome of a request that a NetVision failed to serve and will not serve later; a proxy knows of none."""
+
 MAX_RETRY_AFTER = 60.0
 MAX_PORT = 65_535
 
@@ -67,6 +69,7 @@ class ProblemDetails(msgspec.Struct):
     type: str = ""
     title: str = ""
     detail: str = ""
+    outcome: str = ""
 
 
 record_decoder = msgspec.json.Decoder(Record)
@@ -185,9 +188,11 @@ class Client:
         except (msgspec.DecodeError, UnicodeDecodeError):
             problem = ProblemDetails()
         reason = escape(problem.detail or problem.title or response.reason_phrase)
-        raise self.error_of(status, reason, problem.type.rpartition(":")[2], response.headers.get("Retry-After"))
+        error = self.error_of(status, reason, problem.type.rpartition(":")[2], problem.outcome)
+        error.retry_after = seconds(response.headers.get("Retry-After"))
+        raise error
 
-    def error_of(self, status: int, reason: str, problem: str, retry_after: str | None) -> NetvisionError:
+    def error_of(self, status: int, reason: str, problem: str, outcome: str) -> NetvisionError:
         """Choose the error for a status."""
         message = f"{self.url} answered {status}: {reason}"
         error: NetvisionError
@@ -200,7 +205,7 @@ class Client:
                 error = TimedOut(message)
             case status if status >= httpx.codes.INTERNAL_SERVER_ERROR:
                 error = ServerError(message)
-                error.may_land_late = status in GATEWAY_STATUSES
+                error.may_land_late = outcome != NOT_SAVED
             case 429:
                 error = ServerError(message)
                 error.exit_code = Refused.exit_code
@@ -208,7 +213,6 @@ class Client:
                 return Refused(message, problem)
             case _:
                 return UnexpectedAnswer(f"{message}; that is not what a NetVision answers, check --url")
-        error.retry_after = seconds(retry_after)
         return error
 
     @contextmanager

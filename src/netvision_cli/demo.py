@@ -25,10 +25,17 @@ def run_demo(options: SwarmOptions) -> None:
     """Start a server, run the swarm against it, stop both."""
     if options.duration is None and options.records is None:
         options = replace(options, duration=DURATION_SECONDS)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="netvision-") as folder, server(Path(folder)) as url:
         say(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
         run_swarm(Connection(url=url), options)
+
+
+def interrupt_on_signals() -> None:
+    """Have the signals that would end this process at once interrupt it instead, so that it cleans up."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
@@ -52,6 +59,7 @@ def server(folder: Path) -> Iterator[str]:
     try:
         yield announced_url(process)
     finally:
+        interrupt_on_signals()
         stop(process)
 
 

@@ -41,6 +41,8 @@ class ServerError(NetvisionError):
 class UnexpectedAnswer(ServerError):  # noqa: N818 - it names the answer
     """The answer is not one that a NetVision gives."""
 
+    may_land_late = True
+
 
 class Unreachable(NetvisionError):  # noqa: N818 - the state of the server
     """No answer came."""

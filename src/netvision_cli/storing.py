@@ -50,10 +50,11 @@ async def store_persistently(client: Client, batch: list[Record]) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             await client.store(batch)
-        except NotConnected:
-            raise
         except (ServerError, Unreachable) as error:
+            if attempt == 1 and isinstance(error, NotConnected):
+                raise
             if attempt == ATTEMPTS:
+                error.args = (f"{error}; the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored",)
                 raise
             await asyncio.sleep(pause(attempt, error))
         else:

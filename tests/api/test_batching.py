@@ -29,6 +29,12 @@ class Lane:
         return [10 * key for key in keys]
 
 
+class DeadlockError(Exception):
+    """What a driver says of a row that two transactions want."""
+
+    sqlstate = "40P01"
+
+
 async def submitted(batcher: Batcher[int, int], *keys: int) -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(batcher.submit(key)) for key in keys]
     await asyncio.sleep(0.01)
@@ -56,13 +62,24 @@ async def test_a_batch_has_a_bound() -> None:
 
 async def test_the_failure_of_one_does_not_touch_the_others() -> None:
     lane = Lane()
-    lane.fails = lambda key: DBAPIError("", {}, Exception("planted")) if key == 2 else None
+    lane.fails = lambda key: DBAPIError("", {}, DeadlockError()) if key == 2 else None
     batcher = Batcher(lane.work, patience=10)
     tasks = await submitted(batcher, 0, 1, 2, 3)
     lane.may_go.set()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [result for result in results if isinstance(result, int)] == [0, 10, 30]
     assert isinstance(results[2], DBAPIError)
+
+
+async def test_a_database_that_does_not_work_is_asked_once() -> None:
+    lane = Lane()
+    busy = DBAPIError("", {}, Exception("database is locked"))
+    lane.fails = lambda _key: busy
+    batcher = Batcher(lane.work, patience=10)
+    tasks = [*await submitted(batcher, 0), *await submitted(batcher, 1, 2)]
+    lane.may_go.set()
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [busy] * 3
+    assert lane.batches == [[0], [1, 2]]
 
 
 async def test_an_unknown_outcome_is_not_tried_again() -> None:

@@ -123,10 +123,10 @@ class AccountMachine(RuleBasedStateMachine):
         self.read_all()
         self.remove_again(key)
 
-    @precondition(lambda self: self.unasked())
+    @precondition(lambda self: self.certain())
     @rule()
     def delete_twice(self) -> None:
-        key = self.chance.choice(self.unasked())
+        key = self.chance.choice(self.certain())
         self.account.ask(key)
         self.account.ask(key)
         record = self.stored.pop(key)
@@ -173,10 +173,13 @@ class AccountMachine(RuleBasedStateMachine):
         live = self.account.live
         return sorted(key for key in self.deletable & self.stored.keys() if live[key].asked is None)
 
+    def certain(self) -> list[UUID]:
+        return [key for key in self.unasked() if not self.account.open_attempts(self.account.batch_of(key))]
+
     def closed(self) -> list[UUID]:
         if not hasattr(self, "account"):
             return []
-        return sorted(key for key, batch in self.deleted.items() if not self.account.may_land_late(batch))
+        return sorted(key for key, batch in self.deleted.items() if not self.account.open_attempts(batch))
 
     def remove_again(self, key: UUID) -> None:
         self.account.ask(key)
@@ -237,5 +240,38 @@ def test_forgotten_open_batches_still_count_as_open() -> None:
     for number in range(1, MAX_OPEN_BATCHES + 10):
         account.leave_open(Batch(number, []))
     assert len(account.open_batches) == MAX_OPEN_BATCHES
-    assert all(map(account.may_land_late, range(1, MAX_OPEN_BATCHES + 10)))
-    assert not account.may_land_late(MAX_OPEN_BATCHES + 10)
+    assert all(map(account.open_attempts, range(1, MAX_OPEN_BATCHES + 10)))
+    assert not account.open_attempts(MAX_OPEN_BATCHES + 10)
+
+
+def test_one_open_attempt_explains_one_comeback() -> None:
+    account = Account(Run.start())
+    batch = stored(account, 1, size=1)
+    account.leave_open(batch)
+    key = batch.records[0].uuid
+    for _ in range(3):
+        account.ask(key)
+        account.confirm(key, batch.records[0])
+        account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+    assert (account.tally.late, account.tally.resurrected) == (1, 2)
+
+
+def test_a_contested_deletion_around_a_late_landing_is_not_doubled() -> None:
+    account = Account(Run.start())
+    batch = stored(account, 1, size=1)
+    account.leave_open(batch)
+    key = batch.records[0].uuid
+    account.ask(key)
+    account.ask(key)
+    account.confirm(key, batch.records[0])
+    account.confirm(key, batch.records[0])
+    assert (account.tally.late, account.tally.doubled) == (1, 0)
+
+
+def test_a_deletion_that_was_never_sent_excuses_nothing() -> None:
+    account = Account(Run.start())
+    key = stored(account, 1, size=1).records[0].uuid
+    account.ask(key)
+    account.doubt(key, was_sent=False)
+    account.end_read(account.begin_read(), account.run.floor, 10, [])
+    assert account.tally.lost == 1

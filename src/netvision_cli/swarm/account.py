@@ -17,7 +17,10 @@ from netvision_cli.client import Record
 from netvision_cli.keys import Run
 
 MAX_OPEN_BATCHES = 100_000
-"""How many batches are remembered for an attempt that may still land; all older ones then count as such."""
+"""How many batches are remembered for attempts that may still land; all older ones then count as such."""
+
+FORGOTTEN_ATTEMPTS = 1
+"""How many attempts such an older batch is taken to have open."""
 
 
 @dataclass(slots=True)
@@ -136,8 +139,9 @@ class Account:
         self.pending: dict[int, Batch] = {}
         self.reads: list[int] = []
         self.deleted_lately: dict[UUID, int] = {}
-        self.open_batches: dict[int, None] = {}
+        self.open_batches: dict[int, int] = {}
         self.open_until = 0
+        self.comebacks: dict[UUID, int] = {}
 
     def tick(self) -> int:
         """Let time pass."""
@@ -168,14 +172,32 @@ class Account:
 
     def leave_open(self, batch: Batch) -> None:
         """Note that an attempt to insert a batch ended without an answer, and may yet land."""
-        self.open_batches[batch.number] = None
+        self.open_batches[batch.number] = self.open_attempts(batch.number) + 1
         if len(self.open_batches) > MAX_OPEN_BATCHES:
-            self.open_until = max(self.open_until, next(iter(self.open_batches)))
-            del self.open_batches[self.open_until]
+            oldest = next(iter(self.open_batches))
+            del self.open_batches[oldest]
+            self.open_until = max(self.open_until, oldest)
+            self.comebacks = {key: n for key, n in self.comebacks.items() if self.batch_of(key) > self.open_until}
 
-    def may_land_late(self, batch: int) -> bool:
-        """Tell whether an attempt to insert a batch may land after its deletion."""
-        return batch in self.open_batches or batch <= self.open_until
+    def open_attempts(self, batch: int) -> int:
+        """Return how many attempts to insert a batch ended without an answer; each may land after its deletion."""
+        return self.open_batches.get(batch, FORGOTTEN_ATTEMPTS if batch <= self.open_until else 0)
+
+    def batch_of(self, key: UUID) -> int:
+        """Return the number of the batch that a key of this run names."""
+        place = self.run.place(key)
+        return place.batch if place else 0
+
+    def comes_back_late(self, key: UUID) -> bool:
+        """Tell whether an open attempt explains that a deleted record is back; each explains it once."""
+        batch = self.batch_of(key)
+        attempts = self.open_attempts(batch)
+        came_back = self.comebacks.get(key, 0)
+        if came_back >= attempts:
+            return False
+        if batch > self.open_until:
+            self.comebacks[key] = came_back + 1
+        return True
 
     # --- reads
 
@@ -216,10 +238,9 @@ class Account:
             return
         if self.deleted_lately.get(record.uuid, 0) > began:
             return
-        place = self.run.place(record.uuid)
-        if place is None or not 1 <= place.batch <= self.last_batch:
+        if not 1 <= self.batch_of(record.uuid) <= self.last_batch:
             self.tally.corrupt += 1
-        elif self.may_land_late(place.batch):
+        elif self.comes_back_late(record.uuid):
             self.tally.late += 1
         else:
             self.tally.resurrected += 1
@@ -238,8 +259,7 @@ class Account:
 
     def judge_part(self, key: UUID, seen: Container[UUID]) -> None:
         """Find that a batch in doubt is stored in part: a transaction would have stored all of it or none."""
-        place = self.run.place(key)
-        batch = self.pending.get(place.batch) if place else None
+        batch = self.pending.get(self.batch_of(key))
         if batch and not batch.is_partial and any(record.uuid in seen for record in batch.records):
             batch.is_partial = True
             self.tally.partial += 1
@@ -276,9 +296,14 @@ class Account:
         entry.is_absent = entry.is_absent or absent
         if entry.in_flight:
             return
+        if not (entry.confirmed or entry.is_absent or entry.in_doubt):
+            entry.asked = None
         if entry.confirmed:
             self.tally.deleted += not entry.came_back
-            self.tally.doubled += entry.confirmed - 1
+            for _ in range(entry.confirmed - 1):
+                is_late = self.comes_back_late(key)
+                self.tally.late += is_late
+                self.tally.doubled += not is_late
         elif not entry.is_absent:
             return
         elif not entry.came_back:

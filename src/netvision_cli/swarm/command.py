@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import signal
-import time
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -37,7 +36,7 @@ async def swarm(connection: Connection, options: SwarmOptions) -> None:
         lines = Lines(workload, as_json=options.json)
         with shown(workload):
             failure = await conduct(workload, lines)
-        conclude(workload, lines, failure, await asking)
+        conclude(workload, lines, failure, await asking or await ask_server(client))
 
 
 async def conduct(workload: Workload, lines: "Lines") -> NetvisionError | None:
@@ -66,7 +65,7 @@ def stop_without_reader(workload: Workload, reporting: "asyncio.Task[None]") -> 
 
 def conclude(workload: Workload, lines: "Lines", failure: NetvisionError | None, server: Readiness | None) -> None:
     """Print the last line and the summary, and raise what the exit code has to say."""
-    summary = summarize(workload, server, time.process_time())
+    summary = summarize(workload, server)
     try:
         lines.finish(summary)
     except BrokenPipeError:
@@ -81,9 +80,12 @@ def conclude(workload: Workload, lines: "Lines", failure: NetvisionError | None,
 
 def listen(workload: Workload, working: "asyncio.Task[None]") -> None:
     """Stop at the first SIGINT or SIGTERM, and leave at the second."""
+    signals = 0
 
     def told_to_stop() -> None:
-        if workload.stopping.is_set():
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             working.cancel()
             return
         workload.stop()

@@ -1,6 +1,7 @@
 """What a run did, in words and as data: computed once, shown by whoever asks."""
 
 import platform
+import time
 from typing import Any
 
 from netvision_cli import __version__
@@ -13,9 +14,10 @@ BUSY_SHARE = 0.9
 COLUMNS = ("count", "rate", "p50", "p95", "p99", "p99.9", "max", "errors", "retries")
 
 
-def summarize(workload: Workload, server: Readiness | None, cpu_seconds: float) -> dict[str, Any]:
+def summarize(workload: Workload, server: Readiness | None) -> dict[str, Any]:
     """Gather everything that is said at the end; durations of calls are in milliseconds."""
     elapsed = workload.elapsed
+    cpu_seconds = time.process_time() - workload.cpu_started
     tally = workload.account.tally
     return {
         "seed": workload.seed,

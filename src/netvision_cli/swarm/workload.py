@@ -7,6 +7,7 @@ that is away is waited for; whatever was sent without an answer is sent again, u
 import asyncio
 import random
 import string
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -59,7 +60,9 @@ class Workload:
         self.batches = 0
         self.clock = asyncio.get_running_loop().time
         self.started = self.clock()
+        self.cpu_started = time.process_time()
         self.stopped = self.started
+        self.due = self.started
         self.is_checked = False
         self.has_answered = False
         self.away: NetvisionError | None = None
@@ -136,7 +139,7 @@ class Workload:
     def is_ahead(self) -> bool:
         """Tell whether enough is stored, or enough was offered for the time that has passed."""
         is_full = 0 < self.options.backlog < self.waiting
-        return is_full or (self.options.rate is not None and self.offered > self.options.rate * self.elapsed)
+        return is_full or self.clock() < self.due
 
     def next_batch(self) -> Batch:
         """Make the next batch: its size and texts follow from the seed and its number."""
@@ -146,6 +149,8 @@ class Workload:
         if self.options.records is not None:
             size = min(size, self.options.records - self.offered)
         self.offered += size
+        if self.options.rate is not None:
+            self.due = max(self.due, self.clock()) + size / self.options.rate
         keys = (self.run_keys.key(self.batches, index) for index in range(size))
         records = [Record(key, "".join(chance.choices(ALPHABET, k=self.options.length))) for key in keys]
         return Batch(self.batches, records)
@@ -222,9 +227,12 @@ class Workload:
         failed_since, tries = 0.0, 0
         while self.is_foreign(key) or self.account.is_deletable(key):
             is_contested = self.chance.random() < CONTESTED and not self.is_foreign(key)
-            errors = await asyncio.gather(*(self.remove(key) for _ in range(1 + is_contested)))
-            error = next(filter(None, errors), None)
-            if error is None:
+            attempts = (self.remove(key) for _ in range(1 + is_contested))
+            errors = await asyncio.gather(*attempts, return_exceptions=True)
+            error = next((error for error in errors if error), None)
+            if isinstance(error, BaseException) and not isinstance(error, ServerError | Unreachable):
+                raise error
+            if error is None or not (self.is_foreign(key) or self.account.is_deletable(key)):
                 return
             failed_since = failed_since or self.clock()
             tries += 1

@@ -1,0 +1,140 @@
+"""The OpenAPI document: valid, complete, and true to the running service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode, Response
+from schemathesis.engine.recorder import ScenarioRecorder
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from netvision_api import __version__
+from tests.databases import AnyDatabase
+
+OPERATIONS = [
+    ("/new", "POST"),
+    ("/all", "GET"),
+    ("/all", "HEAD"),
+    ("/{key}", "GET"),
+    ("/{key}", "HEAD"),
+    ("/{key}", "DELETE"),
+    ("/health/live", "GET"),
+    ("/health/live", "HEAD"),
+    ("/health/ready", "GET"),
+    ("/health/ready", "HEAD"),
+]
+RECORD_FORMATS = {"application/json", "application/x-ndjson", "text/csv"}
+FEW = settings(
+    max_examples=15,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def schema(shared_service: str) -> OpenApiSchema:
+    """The document as Schemathesis reads it from the running service."""
+    return schemathesis.openapi.from_url(f"{shared_service}/schema/openapi.json")
+
+
+@pytest.fixture
+def document(http: httpx.Client) -> dict[str, Any]:
+    """The document."""
+    answer = http.get("/schema/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method.upper(), operation
+
+
+@pytest.mark.usefixtures("service")
+def test_the_document_is_valid_openapi_3_1(schema: OpenApiSchema, document: dict[str, Any]) -> None:
+    schema.validate()
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["version"] == __version__
+
+
+def test_the_document_declares_every_endpoint(document: dict[str, Any]) -> None:
+    assert {(path, method) for path, method, _ in operations(document)} == set(OPERATIONS)
+
+
+def test_every_operation_has_a_name_of_its_own_and_a_summary(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"] for _, _, operation in operations(document))
+
+
+def test_what_was_stored_links_to_reading_and_deleting_it(document: dict[str, Any]) -> None:
+    names = {operation["operationId"]: (path, method) for path, method, operation in operations(document)}
+    for status in ("200", "201"):
+        links = document["paths"]["/new"]["post"]["responses"][status]["links"].values()
+        targets = {names[link["operationId"]] for link in links}
+        assert targets == {("/{key}", "GET"), ("/{key}", "DELETE")}
+
+
+def test_records_are_declared_in_three_formats(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        if not path.startswith("/health"):
+            assert set(operation["responses"]["200"]["content"]) == RECORD_FORMATS, (path, method)
+
+
+def test_errors_are_declared_as_problems(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if status[0] in "45" and not path.startswith("/health"):
+                assert set(response["content"]) == {"application/problem+json"}, (path, method, status)
+
+
+def check_operation(schema: OpenApiSchema, path: str, method: str, mode: GenerationMode) -> None:
+    """Send generated requests, and run every check of Schemathesis on the answers."""
+
+    @given(case=schema[path][method].as_strategy(generation_mode=mode))
+    @FEW
+    def check(case: Case[Any]) -> None:
+        validate(case, case.call())
+
+    check()
+
+
+def validate(case: Case[Any], response: Response, recorder: ScenarioRecorder | None = None) -> None:
+    """Run every check on an answer, but for one that asks for what JSON Schema cannot say.
+
+    A uuid may not occur twice in a batch; a generated one that holds it twice fits the schema and is rightly refused.
+    """
+    twice = b"urn:netvision:problem:duplicate-uuid" in response.content
+    case.validate_response(response, excluded_checks=[positive_data_acceptance] if twice else [], recorder=recorder)
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_valid_requests_are_answered_as_the_document_says(schema: OpenApiSchema, path: str, method: str) -> None:
+    check_operation(schema, path, method, GenerationMode.POSITIVE)
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(("path", "method"), [each for each in OPERATIONS if each[0] in {"/new", "/{key}"}])
+def test_invalid_requests_are_refused_as_the_document_says(schema: OpenApiSchema, path: str, method: str) -> None:
+    check_operation(schema, path, method, GenerationMode.NEGATIVE)
+
+
+def test_the_links_lead_where_the_document_says(schema: OpenApiSchema, database: AnyDatabase) -> None:
+    class Machine(schema.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            super().setup()
+            database.wipe()
+
+        def validate_response(self, response: Response, case: Case[Any], **_: object) -> None:
+            validate(case, response, recorder=self.recorder)
+
+    Machine.run(settings=settings(FEW, stateful_step_count=6))
