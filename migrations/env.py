@@ -50,9 +50,11 @@ def run(connection: Connection) -> None:
 async def connect_and_run() -> None:
     """Open a connection of the configured engine and run the revisions on it."""
     engine = cast("AsyncEngine", config.engine)
-    async with engine.connect() as connection:
-        await connection.run_sync(run)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
 
 
 if context.is_offline_mode():
