@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.migrations import upgrade
+from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, postgresql_server
 from tests.servers import served

@@ -8,11 +8,11 @@ from litestar.di import Provide
 
 from netvision_api.database import Database
 from netvision_api.health import HealthController
-from netvision_api.migrations import migrating
 from netvision_api.openapi import openapi_config, with_own_router
 from netvision_api.problems import answer
 from netvision_api.records import RecordsController, Removals
 from netvision_api.request_id import add_headers
+from netvision_api.revisions import migrating
 from netvision_api.security import HostGuard
 from netvision_api.settings import Settings
 

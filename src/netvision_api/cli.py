@@ -140,7 +140,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service until it is told to stop."""
-    from netvision_api.migrations import MigrationError
+    from netvision_api.revisions import MigrationError
     from netvision_api.server import CannotRunError
     from netvision_api.server import serve as run
 
@@ -188,7 +188,7 @@ def migrates(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command of `db` its database, and turn what can go wrong there into one sentence."""
 
     def with_database(settings: Settings, **values: Any) -> None:  # noqa: ANN401 - whatever the options are
-        from netvision_api.migrations import MigrationError
+        from netvision_api.revisions import MigrationError
         from netvision_api.server import CannotRunError
 
         try:
@@ -205,12 +205,12 @@ def migrates(command: Callable[..., None]) -> Callable[..., None]:
 @migrates
 def upgrade(settings: Settings) -> None:
     """Bring the schema up to date; whoever else does so at the same time is waited for."""
-    from netvision_api import migrations
+    from netvision_api import revisions
     from netvision_api.server import locked
 
     with locked(settings, patience=LOCK_SECONDS):
-        migrations.upgrade(settings)
-    print(migrations.revision(settings))
+        revisions.upgrade(settings)
+    print(revisions.revision(settings))
 
 
 @db.command()
@@ -222,16 +222,16 @@ def downgrade(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before records are dropped.")] = False,
 ) -> None:
     """Take revisions back."""
-    from netvision_api import migrations
+    from netvision_api import revisions
     from netvision_api.server import locked
 
     with locked(settings, patience=LOCK_SECONDS):
-        before = migrations.revision(settings)
-        target = revision or migrations.previous(before)
-        if migrations.drops_records(before, target) and not yes:
-            confirm(f"This drops the records' table and the {migrations.count(settings)} records in it. Go on?")
-        migrations.downgrade(settings, target)
-    print(migrations.revision(settings) or "none")
+        before = revisions.revision(settings)
+        target = revision or revisions.previous(before)
+        if revisions.drops_records(before, target) and not yes:
+            confirm(f"This drops the records' table and the {revisions.count(settings)} records in it. Go on?")
+        revisions.downgrade(settings, target)
+    print(revisions.revision(settings) or "none")
 
 
 def confirm(question: str) -> None:
@@ -247,28 +247,28 @@ def confirm(question: str) -> None:
 @migrates
 def current(settings: Settings) -> None:
     """Print the revision of the database."""
-    from netvision_api import migrations
+    from netvision_api import revisions
 
-    print(migrations.revision(settings) or "none")
+    print(revisions.revision(settings) or "none")
 
 
 @db.command()
 @migrates
 def check(settings: Settings) -> None:
     """End with 0 if the database has the schema that this version needs, with 1 if not."""
-    from netvision_api import migrations
+    from netvision_api import revisions
 
-    migrations.check(settings)
-    print(f"up to date at {migrations.head()}")
+    revisions.check(settings)
+    print(f"up to date at {revisions.head()}")
 
 
 @db.command()
 @migrates
 def sql(settings: Settings) -> None:
     """Print the statements that bring an empty database up to date."""
-    from netvision_api import migrations
+    from netvision_api import revisions
 
-    print(migrations.upgrade_sql(settings), end="")
+    print(revisions.upgrade_sql(settings), end="")
 
 
 def main() -> None:

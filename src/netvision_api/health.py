@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from netvision_api import __version__
 from netvision_api.database import Database
-from netvision_api.migrations import revision_of, shortcoming
 from netvision_api.openapi import READ
 from netvision_api.problems import cause, logger
+from netvision_api.revisions import revision_of, shortcoming
 
 
 class Liveness(msgspec.Struct):

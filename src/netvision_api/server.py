@@ -16,7 +16,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from netvision_api.app import create_app
 from netvision_api.logs import logging_config
-from netvision_api.migrations import upgrade
+from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.migrations import check, head, upgrade
+from netvision_api.revisions import check, head, upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import clean_environment, served

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from netvision_api import __version__
-from netvision_api.migrations import head, upgrade
+from netvision_api.revisions import head, upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import served, wait_until

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 
 from netvision_api.database import Database
-from netvision_api.migrations import MigrationError, upgrade
+from netvision_api.revisions import MigrationError, upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase
 

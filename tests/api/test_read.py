@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netvision_api.migrations import upgrade
+from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import served
