@@ -243,8 +243,9 @@ def test_a_retry_after_that_is_no_number_is_left_alone() -> None:
         assert failure(server, CALLS["find"]).retry_after is None
 
 
-def test_only_a_gateway_or_no_answer_leaves_a_request_open() -> None:
-    with raw_server(http_answer("504 Gateway Timeout")) as gateway, raw_server(http_answer("503 X")) as server:
+def test_only_the_word_of_a_netvision_closes_a_request_that_failed() -> None:
+    body = json.dumps({"type": "urn:netvision:problem:database-unavailable", "outcome": "not-saved"})
+    with raw_server(http_answer("504 Gateway Timeout")) as gateway, raw_server(http_answer("503 X", body)) as server:
         assert failure(gateway, CALLS["store"]).may_land_late
         assert not failure(server, CALLS["store"]).may_land_late
 
@@ -336,12 +337,15 @@ def test_a_server_that_cuts_each_connection_after_answering_gets_no_request_twic
 
 @pytest.mark.parametrize("name", ["store", "find", "remove"])
 def test_a_request_that_dies_with_a_kept_connection_is_not_sent_again(name: str) -> None:
-    with raw_server(lambda request: FOUND if b"first" in request else b"", keeps=True) as server:
+    def answered(request: bytes) -> bytes:
+        server.keeps = b"first" in request
+        return FOUND if server.keeps else b""
+
+    with raw_server(answered, keeps=True) as server:
 
         async def connected() -> BaseException | None:
             async with Client(server.url, timeout=10) as client:
                 await client.call("GET", "/first", record_decoder)
-                server.keeps = False
                 return (await asyncio.gather(CALLS[name](client), return_exceptions=True))[0]  # type: ignore[return-value]
 
         error = asyncio.run(connected())
