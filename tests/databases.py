@@ -21,6 +21,9 @@ class AnyDatabase(Protocol):
 
     url: str
 
+    def execute(self, statement: str) -> None:
+        """Run one statement."""
+
     def wipe(self) -> None:
         """Delete every record."""
 
@@ -35,9 +38,12 @@ class SqliteDatabase:
         self.path = path
         self.url = f"sqlite:///{path}"
 
-    def wipe(self) -> None:
+    def execute(self, statement: str) -> None:
         with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("DELETE FROM records")
+            connection.execute(statement)
+
+    def wipe(self) -> None:
+        self.execute("DELETE FROM records")
 
     def count(self) -> int:
         with closing(sqlite3.connect(self.path)) as connection:
@@ -66,8 +72,11 @@ class PostgresqlDatabase:
 
         return asyncio.run(connected())
 
+    def execute(self, statement: str) -> None:
+        self.run(statement)
+
     def wipe(self) -> None:
-        self.run("TRUNCATE records")
+        self.execute("TRUNCATE records")
 
     def count(self) -> int:
         return int(str(self.run("SELECT count(*) FROM records")))

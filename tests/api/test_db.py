@@ -62,15 +62,6 @@ def migrated(command: Command, empty_database: AnyDatabase) -> Command:
     return command
 
 
-def execute(database: AnyDatabase, statement: str) -> None:
-    if isinstance(database, SqliteDatabase):
-        with closing(sqlite3.connect(database.path)) as connection, connection:
-            connection.execute(statement)
-    else:
-        assert isinstance(database, PostgresqlDatabase)
-        database.run(statement)
-
-
 def tables(database: AnyDatabase) -> list[str]:
     if isinstance(database, SqliteDatabase):
         with closing(sqlite3.connect(database.path)) as connection:
@@ -121,7 +112,7 @@ def test_check_tells_a_missing_schema_from_the_needed_one(command: Command, empt
 
 
 def test_check_knows_a_newer_schema(migrated: Command, empty_database: AnyDatabase) -> None:
-    execute(empty_database, "UPDATE alembic_version SET version_num = '9999'")
+    empty_database.execute("UPDATE alembic_version SET version_num = '9999'")
     result = migrated("db", "check")
     assert outcome(result) == (1, "")
     assert "9999" in result.stderr
@@ -129,7 +120,7 @@ def test_check_knows_a_newer_schema(migrated: Command, empty_database: AnyDataba
 
 
 def test_check_finds_what_the_models_do_not_say(migrated: Command, empty_database: AnyDatabase) -> None:
-    execute(empty_database, "ALTER TABLE records ADD COLUMN note text")
+    empty_database.execute("ALTER TABLE records ADD COLUMN note text")
     assert migrated("db", "check").returncode == 1
 
 
@@ -173,7 +164,7 @@ def test_sql_prints_statements_that_make_the_schema(command: Command, empty_data
 def run_script(database: AnyDatabase, script: str) -> None:
     for statement in re.sub("(?m)^--.*$", "", script).split(";"):
         if statement.strip() not in {"", "BEGIN", "COMMIT"}:
-            execute(database, statement)
+            database.execute(statement)
 
 
 def test_a_database_out_of_reach_is_exit_code_1_without_its_password(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from netvision_api import __version__
 from netvision_api.revisions import head, upgrade
 from netvision_api.settings import Settings
-from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
+from tests.databases import AnyDatabase, SqliteDatabase
 from tests.servers import served, wait_until
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
@@ -27,15 +27,6 @@ OUR_OWN = ["localhost", "localhost:1234", "LocalHost", "127.0.0.1", "127.0.0.1:8
 
 def unmigrated(database: AnyDatabase) -> Settings:
     return Settings(database_url=database.url, port=0, migrate=False)
-
-
-def execute(database: AnyDatabase, statement: str) -> None:
-    if isinstance(database, SqliteDatabase):
-        with closing(sqlite3.connect(database.path)) as connection, connection:
-            connection.execute(statement)
-    else:
-        assert isinstance(database, PostgresqlDatabase)
-        database.run(statement)
 
 
 def check_not_ready(url: str, *words: str) -> dict[str, str]:
@@ -76,7 +67,7 @@ def test_a_missing_schema_is_not_ready_until_it_is_there(empty_database: AnyData
 
 def test_a_newer_schema_is_not_ready(empty_database: AnyDatabase) -> None:
     upgrade(unmigrated(empty_database))
-    execute(empty_database, "UPDATE alembic_version SET version_num = '9999'")
+    empty_database.execute("UPDATE alembic_version SET version_num = '9999'")
     with served(unmigrated(empty_database)) as url:
         assert check_not_ready(url, "9999", "newer than this version")["schema"] == "9999"
 

@@ -4,9 +4,7 @@ import csv
 import json
 import re
 import socket
-import sqlite3
 import threading
-from contextlib import closing
 from io import StringIO
 from uuid import UUID, uuid4
 
@@ -17,7 +15,7 @@ from hypothesis import strategies as st
 
 from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
-from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
+from tests.databases import AnyDatabase
 from tests.servers import served
 
 Record = dict[str, str]
@@ -370,13 +368,7 @@ def test_what_is_stored_during_the_whole_read_is_read_once_while_others_come_and
 
 def rename_table(database: AnyDatabase) -> None:
     """Take the records away from under the service."""
-    statement = "ALTER TABLE records RENAME TO elsewhere"
-    if isinstance(database, SqliteDatabase):
-        with closing(sqlite3.connect(database.path)) as connection, connection:
-            connection.execute(statement)
-    else:
-        assert isinstance(database, PostgresqlDatabase)
-        database.run(statement)
+    database.execute("ALTER TABLE records RENAME TO elsewhere")
 
 
 @pytest.mark.parametrize("path", ["/all", "/24"])

@@ -1,13 +1,12 @@
 """Streams hold nothing, leak nothing, and never end early in a way that looks whole."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
+from tests.databases import AnyDatabase
 
 TEXT = "x" * 10_000
 RECORDS = 2_000
@@ -24,20 +23,11 @@ def heavy(http: httpx.Client) -> httpx.Client:
 @contextmanager
 def table_away(database: AnyDatabase) -> Iterator[None]:
     """Take the table away for a while: every statement fails."""
-    rename(database, "records", "hidden")
+    database.execute("ALTER TABLE records RENAME TO hidden")
     try:
         yield
     finally:
-        rename(database, "hidden", "records")
-
-
-def rename(database: AnyDatabase, old: str, new: str) -> None:
-    statement = f"ALTER TABLE {old} RENAME TO {new}"
-    if isinstance(database, PostgresqlDatabase):
-        database.run(statement)
-    elif isinstance(database, SqliteDatabase):
-        with closing(sqlite3.connect(database.path)) as connection, connection:
-            connection.execute(statement)
+        database.execute("ALTER TABLE hidden RENAME TO records")
 
 
 def test_a_stream_whose_later_page_fails_is_aborted(heavy: httpx.Client, database: AnyDatabase) -> None:
