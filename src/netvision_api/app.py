@@ -4,23 +4,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 
 from netvision_api.database import Database
+from netvision_api.headers import add_headers
 from netvision_api.health import HealthController
 from netvision_api.openapi import openapi_config, with_own_router
+from netvision_api.overload import Admission
 from netvision_api.problems import answer
-from netvision_api.records import RecordsController, Removals
-from netvision_api.request_id import add_headers
+from netvision_api.queues import Queues
+from netvision_api.records import RecordsController
 from netvision_api.revisions import migrating
-from netvision_api.security import HostGuard
+from netvision_api.security import Guard
 from netvision_api.settings import Settings
 
 
 def create_app(settings: Settings) -> Litestar:
     """Build the service; nothing is opened before it starts."""
     database = Database(settings)
-    removals = Removals(database, settings)
+    queues = Queues(database, settings)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -33,15 +36,16 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
-            "removals": Provide(lambda: removals, sync_to_thread=False),
+            "queues": Provide(lambda: queues, sync_to_thread=False),
         },
         exception_handlers={Exception: answer},
         before_send=[add_headers],
         lifespan=[lifespan],
         on_app_init=[with_own_router],
         openapi_config=openapi_config(),
+        state=State({"is_draining": False}),
         logging_config=None,
         request_max_body_size=settings.max_body,
     )
-    app.asgi_handler = HostGuard(app.asgi_handler, settings.hosts)
+    app.asgi_handler = Guard(Admission(app.asgi_handler, settings), settings)
     return app

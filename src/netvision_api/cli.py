@@ -14,7 +14,7 @@ import typer
 
 from netvision_api import __version__
 from netvision_api.quantities import seconds, size
-from netvision_api.settings import Bytes, Seconds, Settings, UnsafeConfigurationError
+from netvision_api.settings import Bytes, Seconds, Secret, Settings, UnsafeConfigurationError
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 DOTENV = ".env"
@@ -79,18 +79,20 @@ def read_dotenv(value: bool) -> bool:  # noqa: FBT001 - the signature of a callb
 
 
 def takes_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each of these settings, or for all of them; it gets a Settings in their place."""
+    """Give a command an option for each of these settings, or for all of them; it gets a Settings in their place.
+
+    Secrets have no option, since anyone on the machine can read the arguments of a process.
+    """
     hints = get_type_hints(Settings, include_extras=True)
     defaults = Settings()
-    options = [
-        option(field.name, hints[field.name], getattr(defaults, field.name))
-        for field in fields(Settings)
-        if not names or field.name in names
-    ]
+    wanted = [field.name for field in fields(Settings) if not names or field.name in names]
+    secrets = [name for name in wanted if get_args(hints[name])[0] == Secret | None]
+    options = [option(name, hints[name], getattr(defaults, name)) for name in wanted if name not in secrets]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_settings(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
             chosen = {parameter.name: values.pop(parameter.name) for parameter in options}
+            chosen |= {name: os.environ.get(variable(name)) for name in secrets}
             try:
                 settings = Settings(**chosen)
             except UnsafeConfigurationError as error:
@@ -168,8 +170,9 @@ def config(settings: Settings, *, context: typer.Context) -> None:
     origins = {"COMMANDLINE": "option", "ENVIRONMENT": "variable {}", "DEFAULT": "default"}
     for field in fields(settings):
         source = context.get_parameter_source(field.name)
-        origin = origins[source.name if source else "DEFAULT"].format(variable(field.name))
-        print(f"{field.name:<18} {shown(settings, field.name):<40} {origin}")
+        is_set_secret = source is None and getattr(settings, field.name) is not None
+        origin = origins["ENVIRONMENT" if is_set_secret else source.name if source else "DEFAULT"]
+        print(f"{field.name:<18} {shown(settings, field.name):<40} {origin.format(variable(field.name))}")
 
 
 def shown(settings: Settings, name: str) -> str:
@@ -181,7 +184,11 @@ def shown(settings: Settings, name: str) -> str:
         secrets = {name: "***" for name in url.query if "password" in name}
         return url.update_query_dict(secrets).render_as_string(hide_password=True)
     value = settings.migrates if name == "migrate" else getattr(settings, name)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if name in {"token", "read_token"}:
+        return "none" if value is None else "***"
+    if name == "allowed_hosts":
+        return "any" if settings.hosts is None else ",".join(sorted(settings.hosts))
+    return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
 
 
 def migrates(command: Callable[..., None]) -> Callable[..., None]:

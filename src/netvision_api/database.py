@@ -1,5 +1,6 @@
 """From settings to engines, transactions and Alembic: what differs between PostgreSQL and SQLite stands here."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from netvision_api.problems import DATABASE_UNAVAILABLE, Problem
+from netvision_api.failures import is_disconnection
+from netvision_api.problems import DATABASE_UNAVAILABLE, NOT_SAVED, UNKNOWN, Problem
 from netvision_api.repository import RecordRepository
 from netvision_api.settings import Settings
 
@@ -20,8 +22,49 @@ DURABLE = "synchronous=FULL"
 BEGIN_IMMEDIATE = text("BEGIN IMMEDIATE")
 
 
+class Connections:
+    """A pool of connections, had in the order of asking."""
+
+    def __init__(self, engine: AsyncEngine, size: int, patience: float) -> None:
+        """Take an engine, how many connections it may have, and the seconds to wait for one of them."""
+        self.engine = engine
+        self.patience = patience
+        self.turns = asyncio.Semaphore(size)
+        self.transactions = async_sessionmaker(engine)
+        self.statements = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+    def are_wanted(self) -> bool:
+        """Tell whether every connection is in use, so that others may be waiting."""
+        return self.turns.locked()
+
+    @asynccontextmanager
+    async def opened(self, sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+        """Open a session on a connection; one that gave no answer is not used again."""
+        async with self.turn(), sessions() as session:
+            await session.connection()
+            try:
+                yield session
+            except OSError:
+                await session.invalidate()
+                raise
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a connection to be free; raises Problem where that takes too long."""
+        try:
+            async with asyncio.timeout(self.patience):
+                await self.turns.acquire()
+        except TimeoutError as error:
+            detail = f"No database connection was free within {self.patience:g} s; nothing was saved."
+            raise Problem(DATABASE_UNAVAILABLE, detail, outcome=NOT_SAVED) from error
+        try:
+            yield
+        finally:
+            self.turns.release()
+
+
 class Database:
-    """The engines of one database, and short pieces of work on them.
+    """The connections of one database, and short pieces of work on them.
 
     SQLite has one writing connection and readers apart; PostgreSQL serves both from one pool.
     """
@@ -29,35 +72,32 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         """Prepare the engines; nothing is connected before the first statement."""
         self.kind = "sqlite" if settings.is_sqlite else "postgresql"
+        size, patience = settings.pool_size, settings.pool_timeout
         if settings.is_sqlite:
-            self.config = sqlite_config(settings, pool_size=1, pragma=DURABLE)
-            reader = sqlite_config(settings, pool_size=settings.pool_size, pragma="query_only=1").get_engine()
+            writer = sqlite_config(settings, pool_size=1, pragma=DURABLE)
+            reader = sqlite_config(settings, pool_size=size, pragma="query_only=1")
+            self.writer = Connections(writer.get_engine(), 1, patience)
+            self.reader = Connections(reader.get_engine(), size, patience)
         else:
-            self.config = postgresql_config(settings)
-            reader = self.config.get_engine()
-        self.engines = {self.config.get_engine(), reader}
-        self.transactions = async_sessionmaker(self.config.get_engine())
-        self.statements = async_sessionmaker(autocommitted(self.config.get_engine()))
-        self.reads = async_sessionmaker(autocommitted(reader))
+            self.writer = self.reader = Connections(postgresql_config(settings).get_engine(), size, patience)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[RecordRepository]:
-        """Open the records for a read of one statement."""
-        async with self.reads() as session:
+        """Open the records for reads of one statement each."""
+        async with self.reader.opened(self.reader.statements) as session:
             yield RecordRepository(session=session)
 
     @asynccontextmanager
-    async def writing_once(self) -> AsyncIterator[RecordRepository]:
-        """Open the records for a write of one statement, which is committed with it."""
-        async with self.statements() as session:
-            await session.connection()
+    async def writing(self) -> AsyncIterator[RecordRepository]:
+        """Open the records for writes of one statement each, which is committed with it."""
+        async with self.writer.opened(self.writer.statements) as session:
             with committing():
                 yield RecordRepository(session=session)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[RecordRepository]:
+    async def transaction(self) -> AsyncIterator[RecordRepository]:
         """Open the records for one transaction: committed when the block ends, rolled back when it raises."""
-        async with self.transactions() as session:
+        async with self.writer.opened(self.writer.transactions) as session:
             if self.kind == "sqlite":
                 await session.execute(BEGIN_IMMEDIATE)
             yield RecordRepository(session=session)
@@ -66,25 +106,20 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        for engine in self.engines:
-            await engine.dispose()
+        for connections in {self.writer, self.reader}:
+            await connections.engine.dispose()
 
 
 @contextmanager
 def committing() -> Iterator[None]:
-    """Say that the outcome is unknown where the connection is lost while a commit may be under way."""
+    """Say that the outcome is unknown where no answer came while a commit may have been under way."""
     try:
         yield
     except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        if not is_disconnection(error):
             raise
         detail = "The database was lost during the commit: whether it was saved is unknown."
-        raise Problem(DATABASE_UNAVAILABLE, detail, outcome="unknown") from error
-
-
-def autocommitted(engine: AsyncEngine) -> AsyncEngine:
-    """Let an engine's statements commit themselves."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+        raise Problem(DATABASE_UNAVAILABLE, detail, outcome=UNKNOWN) from error
 
 
 def alembic_config() -> AlembicAsyncConfig:
@@ -130,12 +165,14 @@ def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
 
 
 def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:
-    """Configure the pool of PostgreSQL, with a deadline for everything that can hang."""
+    """Configure the pool of PostgreSQL, with a deadline for everything that can hang.
+
+    A connection that has ended is noticed before it is used; asking the server each time would cost three round trips.
+    """
     statement = settings.statement_timeout
-    return configure(
+    config = configure(
         settings,
         pool_size=settings.pool_size,
-        pool_pre_ping=True,
         connect_args={
             "timeout": settings.pool_timeout,
             "command_timeout": statement + 1,
@@ -148,6 +185,13 @@ def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:
         },
     )
 
+    @event.listens_for(config.get_engine().sync_engine, "checkout")
+    def check(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's own type
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return config
+
 
 def sqlite_config(settings: Settings, *, pool_size: int, pragma: str) -> SQLAlchemyAsyncConfig:
     """Configure connections to the SQLite file that begin no transaction by themselves.
@@ -155,7 +199,7 @@ def sqlite_config(settings: Settings, *, pool_size: int, pragma: str) -> SQLAlch
     The driver would defer BEGIN until the first write, which then finds the file busy at once, whatever the timeout.
     """
     config = configure(
-        settings, pool_size=pool_size, isolation_level="AUTOCOMMIT", connect_args={"timeout": settings.pool_timeout}
+        settings, pool_size=pool_size, isolation_level="AUTOCOMMIT", connect_args={"timeout": settings.pool_timeout / 2}
     )
 
     @event.listens_for(config.get_engine().sync_engine, "connect")

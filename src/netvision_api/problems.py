@@ -5,15 +5,18 @@ it, Litestar's own exceptions, the database's failures and anything unforeseen i
 """
 
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
+    HTTP_401_UNAUTHORIZED,
+    HTTP_403_FORBIDDEN,
     HTTP_404_NOT_FOUND,
     HTTP_405_METHOD_NOT_ALLOWED,
+    HTTP_408_REQUEST_TIMEOUT,
     HTTP_409_CONFLICT,
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
@@ -21,10 +24,11 @@ from litestar.status_codes import (
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from litestar.types import Receive, Scope, Send
+from sqlalchemy.exc import SQLAlchemyError
 
-from netvision_api.request_id import request_id
+from netvision_api import failures
+from netvision_api.headers import request_id
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,8 @@ CLIENT_LEFT = "client disconnected prematurely"
 """What Litestar says where a body breaks off; nobody is there to read the answer."""
 
 RETRY_AFTER = "1"
+NOT_SAVED, UNKNOWN = "not-saved", "unknown"
+"""What became of a write that failed."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -72,15 +78,19 @@ DUPLICATE_UUID = Kind("duplicate-uuid", HTTP_400_BAD_REQUEST, "A uuid occurs twi
 COUNT_OUT_OF_RANGE = Kind("count-out-of-range", HTTP_400_BAD_REQUEST, "The count has too many digits")
 INVALID_PARAMETER = Kind("invalid-parameter", HTTP_400_BAD_REQUEST, "A parameter is malformed")
 INVALID_REQUEST = Kind("invalid-request", HTTP_400_BAD_REQUEST, "The request is malformed")
+UNAUTHORIZED = Kind("unauthorized", HTTP_401_UNAUTHORIZED, "A valid token is needed")
+FORBIDDEN = Kind("forbidden", HTTP_403_FORBIDDEN, "The token may only read")
 RECORD_NOT_FOUND = Kind("record-not-found", HTTP_404_NOT_FOUND, "No such record")
 NOT_FOUND = Kind("not-found", HTTP_404_NOT_FOUND, "No such resource")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTP_405_METHOD_NOT_ALLOWED, "The method is not allowed here")
+REQUEST_TIMEOUT = Kind("request-timeout", HTTP_408_REQUEST_TIMEOUT, "The body did not come in time")
 UUID_CONFLICT = Kind("uuid-conflict", HTTP_409_CONFLICT, "A uuid is stored with another text")
 BODY_TOO_LARGE = Kind("body-too-large", HTTP_413_REQUEST_ENTITY_TOO_LARGE, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind(
     "unsupported-media-type", HTTP_415_UNSUPPORTED_MEDIA_TYPE, "The body is not of the type application/json"
 )
 HOST_NOT_ALLOWED = Kind("host-not-allowed", HTTP_421_MISDIRECTED_REQUEST, "The Host is not served here")
+OVERLOADED = Kind("overloaded", HTTP_503_SERVICE_UNAVAILABLE, "Too many requests are in flight")
 INTERNAL = Kind("internal", HTTP_500_INTERNAL_SERVER_ERROR, "The service failed")
 DATABASE_UNAVAILABLE = Kind("database-unavailable", HTTP_503_SERVICE_UNAVAILABLE, "The database is unavailable")
 
@@ -104,37 +114,8 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
         self.errors = (errors or [])[:MAX_ERRORS]
         self.outcome = outcome
         self.headers = headers or {}
-        if kind is DATABASE_UNAVAILABLE:
+        if kind.status == HTTP_503_SERVICE_UNAVAILABLE:
             self.headers["Retry-After"] = RETRY_AFTER
-
-
-class Causes:
-    """Which failures of a database are its trouble (503), not ours (500)."""
-
-    SQLSTATE_CLASSES: ClassVar = frozenset({"08", "25", "40", "53", "55", "57", "58"})
-    """Connection, transaction state (read-only after a failover), rollback, resources, locks, intervention, system."""
-
-    SQLITE_CODES: ClassVar = frozenset({5, 6, 8, 10, 13, 14})
-    """SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the low byte of the extended code."""
-
-    UNDEFINED_TABLE = "42P01"
-    NO_TABLE = "no such table"
-    """The schema is missing: readiness says so, and what to do."""
-
-    @classmethod
-    def is_unavailability(cls, error: Exception) -> bool:
-        """Tell whether the database could not do its work, though the statement was right."""
-        if isinstance(error, OSError | PoolTimeoutError):
-            return True
-        if not isinstance(error, DBAPIError):
-            return False
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate:
-            return sqlstate[:2] in cls.SQLSTATE_CLASSES or sqlstate == cls.UNDEFINED_TABLE
-        if cls.NO_TABLE in str(error.orig):
-            return True
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        return error.connection_invalidated or (code is not None and code & 0xFF in cls.SQLITE_CODES)
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -163,13 +144,18 @@ def response(problem: Problem, request_id: str) -> Response[bytes]:
     )
 
 
+async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a problem where no handler runs yet."""
+    answer = response(problem, request_id(scope)).to_asgi_response(app=None, request=Request(scope))
+    await answer(scope, receive, send)
+
+
 def translate(error: Exception, request: Request[Any, Any, Any]) -> Problem:
     """Find the kind of an exception that is not our own."""
     if isinstance(error, HTTPException):
         return translate_http(error, request)
-    if Causes.is_unavailability(error):
-        detail = "The database did not do its work; nothing was saved. Try again."
-        return Problem(DATABASE_UNAVAILABLE, detail, outcome="not-saved")
+    if failures.is_unavailability(error):
+        return Problem(DATABASE_UNAVAILABLE, f"{failures.describe(error)}; nothing was saved.", outcome=NOT_SAVED)
     return Problem(INTERNAL, "The service failed; its log has the details under this request's id.")
 
 

@@ -4,15 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from anyio import CancelScope
 from litestar import Controller, Request, Response, delete, post, route
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
-from netvision_api.batching import Batcher
-from netvision_api.database import Database
 from netvision_api.formats import Format, Records, negotiate
 from netvision_api.openapi import (
     COUNT_OR_UUID,
@@ -42,7 +39,8 @@ from netvision_api.problems import (
     UUID_CONFLICT,
     Problem,
 )
-from netvision_api.repository import PAGE_BYTES, PAGE_ROWS, ConflictError
+from netvision_api.queues import Queues
+from netvision_api.repository import PAGE_BYTES, PAGE_ROWS, Ask, ConflictError
 from netvision_api.schemas import Batch, StoredRecord, parse_after, parse_key, parse_uuid
 from netvision_api.security import requires_json
 from netvision_api.settings import Settings
@@ -66,19 +64,6 @@ EVERYTHING = 10**18
 """More records than a count can ask for."""
 
 
-class Removals(Batcher[UUID, StoredRecord | None]):
-    """Deletes records, those that are asked for at the same time together."""
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        """Delete from a database."""
-
-        async def remove(keys: Sequence[UUID]) -> Sequence[StoredRecord | None]:
-            async with database.writing_once() as repository:
-                return await repository.remove(keys)
-
-        super().__init__(remove, settings.pool_timeout)
-
-
 class RecordsController(Controller):
     """Store, list, read and delete records."""
 
@@ -100,7 +85,7 @@ class RecordsController(Controller):
         request: Request[Any, Any, Any],
         body: RawBody,
         settings: NamedDependency[Settings],
-        database: NamedDependency[Database],
+        queues: NamedDependency[Queues],
     ) -> Response[bytes]:
         """Store a batch of records, all of them or none.
 
@@ -108,7 +93,7 @@ class RecordsController(Controller):
         repeated safely: records stored already with the same texts are no conflict.
         """
         batch = Batch.decode(body, settings)
-        new = await store(batch, database) if batch.records else 0
+        new = await store(batch, queues) if batch.records else 0
         kind = negotiate(request)
         content = kind.one(batch.records[0]) if batch.is_single else kind.whole(batch.records)
         return respond(kind, content, status_code=201 if new else 200)
@@ -123,10 +108,10 @@ class RecordsController(Controller):
             **problems(DATABASE_UNAVAILABLE),
         },
     )
-    async def list_all(self, request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Response[Any]:
+    async def list_all(self, request: Request[Any, Any, Any], queues: NamedDependency[Queues]) -> Response[Any]:
         """Stream every record: those stored during the whole read appear exactly once."""
-        first = await page(database, None, PAGE_ROWS)
-        return stream(negotiate(request), pages(database, first, EVERYTHING))
+        first = await queues.pages.submit(Ask(None, PAGE_ROWS))
+        return stream(negotiate(request), pages(queues, first, EVERYTHING))
 
     @route(
         "/{key:str}",
@@ -141,17 +126,15 @@ class RecordsController(Controller):
     async def read(
         self,
         request: Request[Any, Any, Any],
-        database: NamedDependency[Database],
+        queues: NamedDependency[Queues],
         key: Annotated[str, PathParameter(schema_extra=COUNT_OR_UUID)],
         after: Annotated[str | None, QueryParameter(schema_extra=ONLY_UUID)] = None,
     ) -> Response[Any]:
         """Read one record by its uuid, or the first `count` records behind `after`."""
         wanted, start = parse_key(key), parse_after(after)
         if isinstance(wanted, UUID):
-            async with database.reading() as repository:
-                record = await repository.find(wanted)
-            return one(request, record, wanted)
-        return await first_records(request, database, wanted, start)
+            return one(request, await queues.finds.submit(wanted), wanted)
+        return await first_records(request, queues, wanted, start)
 
     @delete(
         "/{key:str}",
@@ -166,12 +149,12 @@ class RecordsController(Controller):
     async def remove(
         self,
         request: Request[Any, Any, Any],
-        removals: NamedDependency[Removals],
+        queues: NamedDependency[Queues],
         key: Annotated[str, PathParameter(schema_extra=ONLY_UUID)],
     ) -> Response[bytes]:
         """Delete one record; of any number of concurrent deletes exactly one succeeds."""
         wanted = parse_uuid(key)
-        return one(request, await removals.submit(wanted), wanted)
+        return one(request, await queues.removals.submit(wanted), wanted)
 
     @route("/{key:str}", http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False)
     def options(self, key: FromPath[str]) -> Response[None]:  # noqa: ARG002 - any key has the same methods
@@ -179,43 +162,32 @@ class RecordsController(Controller):
         return Response(None, status_code=204, headers={"Allow": "DELETE, GET, HEAD, OPTIONS"})
 
 
-async def store(batch: Batch, database: Database) -> int:
-    """Store a batch in one transaction, and return how many of its records are new."""
+async def store(batch: Batch, queues: Queues) -> int:
+    """Store a batch, and return how many of its records are new."""
     try:
-        async with database.writing() as repository:
-            return await repository.store(batch.records)
+        return await queues.stores.submit(batch.records)
     except ConflictError as conflict:
         raise batch.conflict(conflict.uuids) from conflict
 
 
 async def first_records(
-    request: Request[Any, Any, Any], database: Database, count: int, after: UUID | None
+    request: Request[Any, Any, Any], queues: Queues, count: int, after: UUID | None
 ) -> Response[Any]:
     """Answer the first `count` records behind `after`: at once where they fit one page, else as a stream."""
     kind = negotiate(request)
-    first = await page(database, after, min(count, PAGE_ROWS)) if count else []
+    first = await queues.pages.submit(Ask(after, min(count, PAGE_ROWS))) if count else []
     if count > PAGE_ROWS:
-        return stream(kind, pages(database, first, count))
+        return stream(kind, pages(queues, first, count))
     if count and len(first) == count:
         return respond(kind, kind.whole(first), headers={"Link": next_page(count, first[-1].uuid)})
     if not may_be_cut(first):
         return respond(kind, kind.whole(first))
-    async with database.reading() as repository:
-        keys = await repository.keys(after, count)
+    keys = await queues.keys(after, count)
     headers = {"Link": next_page(count, keys[-1])} if len(keys) == count else {}
-    return stream(kind, pages_of(database, keys), headers=headers)
+    return stream(kind, pages_of(queues, keys), headers=headers)
 
 
-async def page(database: Database, after: UUID | None, limit: int) -> Records:
-    """Read one page in a transaction of its own, to its end even if the client leaves meanwhile."""
-    found: Records = []
-    with CancelScope(shield=True):
-        async with database.reading() as repository:
-            found = await repository.page(after, limit)
-    return found
-
-
-async def pages(database: Database, first: Records, count: int) -> AsyncIterator[Records]:
+async def pages(queues: Queues, first: Records, count: int) -> AsyncIterator[Records]:
     """Follow a first page with the next ones, until `count` records are read.
 
     A page that its weight has cut short asks for few rows next: the database weighs all that are asked for.
@@ -225,14 +197,14 @@ async def pages(database: Database, first: Records, count: int) -> AsyncIterator
         yield current
         count -= len(current)
         limit = min(count, PAGE_ROWS, 2 * len(current))
-        current = await page(database, current[-1].uuid, limit) if limit else []
+        current = await queues.pages.submit(Ask(current[-1].uuid, limit)) if limit else []
 
 
-async def pages_of(database: Database, keys: Sequence[UUID]) -> AsyncIterator[Records]:
+async def pages_of(queues: Queues, keys: Sequence[UUID]) -> AsyncIterator[Records]:
     """Read the records with these uuids, as many at a time as their weight allows; none that came in between."""
     wanted, after, limit = set(keys), None, len(keys)
     while keys and after != keys[-1]:
-        current = await page(database, after or predecessor(keys[0]), limit)
+        current = await queues.pages.submit(Ask(after or predecessor(keys[0]), limit))
         if not current:
             return
         yield [record for record in current if record.uuid in wanted]

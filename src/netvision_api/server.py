@@ -1,6 +1,7 @@
 """How uvicorn is run: the socket, the lock on an SQLite file, workers, the word that it listens, and the exit code."""
 
 import contextlib
+import multiprocessing.connection
 import os
 import signal
 import socket
@@ -12,10 +13,12 @@ from math import ceil
 
 import uvicorn
 from filelock import FileLock, Timeout
+from litestar import Litestar
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from netvision_api.app import create_app
 from netvision_api.logs import logging_config
+from netvision_api.protocol import protocol
 from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 
@@ -41,14 +44,6 @@ class Server(uvicorn.Server):
         """Start, then say so."""
         await super().startup(sockets)
         announce(self.url)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; a request whose body has not come whole is dropped, lest it hold up the rest."""
-        for connection in list(self.server_state.connections):
-            cycle = getattr(connection, "cycle", None)
-            if cycle is not None and cycle.more_body:
-                cycle.transport.close()
-        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -103,11 +98,12 @@ def run(config: uvicorn.Config, url: str, sockets: list[socket.socket] | None = 
 def uvicorn_config(settings: Settings) -> uvicorn.Config:
     """Translate the settings for uvicorn; the application is built in the process that runs it."""
     return uvicorn.Config(
-        partial(create_app, settings),
+        partial(create_worker_app, settings),
         factory=True,
         workers=settings.workers,
         reload=settings.reload,
-        http="httptools",
+        http=protocol(settings),
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         log_config=logging_config(settings),
@@ -116,6 +112,13 @@ def uvicorn_config(settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ceil(settings.grace),
     )
+
+
+def create_worker_app(settings: Settings) -> Litestar:
+    """Build the application; a worker stops when its parent is gone, which would else keep the port taken."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=stop_after, args=(parent.sentinel,), daemon=True).start()
+    return create_app(settings)
 
 
 @contextlib.contextmanager
@@ -159,6 +162,12 @@ def url_of(listener: socket.socket) -> str:
     """Write the address of a socket as a URL."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def stop_after(sentinel: int) -> None:
+    """Stop when the process with this sentinel is gone."""
+    multiprocessing.connection.wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop_at_end_of_stdin() -> None:

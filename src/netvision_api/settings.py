@@ -1,6 +1,8 @@
 """Everything that can be set, in one frozen value: nothing else in the server reads an option or the environment."""
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NewType
@@ -10,10 +12,15 @@ import platformdirs
 
 Seconds = NewType("Seconds", float)
 Bytes = NewType("Bytes", int)
+Secret = NewType("Secret", str)
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
+Tokens = tuple[bytes, ...]
+
 MAX_PORT = 65_535
+MIN_TOKEN = 32
+is_visible = re.compile(rb"[!-~]+").fullmatch
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -40,13 +47,18 @@ class Settings:
     pool_size: Annotated[int, "Database connections per worker."] = 8
     pool_timeout: Annotated[Seconds, "How long a request waits for a database connection."] = Seconds(2)
     statement_timeout: Annotated[Seconds, "How long one database statement may take."] = Seconds(10)
+    header_timeout: Annotated[Seconds, "How long the headers of a request may take to come."] = Seconds(10)
+    body_timeout: Annotated[Seconds, "How long the body of a request may take to come."] = Seconds(30)
+    max_in_flight: Annotated[int, "How many requests a worker serves at a time; a large body counts for several."] = 256
     grace: Annotated[Seconds, "How long requests in flight may take after a signal to stop."] = Seconds(10)
     max_body: Annotated[Bytes, "The largest request body."] = Bytes(10 * 2**20)
     max_records: Annotated[int, "The most records in one POST."] = 10_000
     max_text: Annotated[int, "The most characters in one text."] = 2**20
-    allowed_hosts: Annotated[str, "Comma-separated Host names to answer; by default the loopback names."] = ",".join(
-        LOOPBACK_NAMES
-    )
+    token: Annotated[Secret | None, "Comma-separated tokens that may do everything."] = field(default=None, repr=False)
+    token_file: Annotated[Path | None, "A file with comma-separated tokens that may do everything."] = None
+    read_token: Annotated[Secret | None, "Comma-separated tokens that may only read."] = field(default=None, repr=False)
+    read_token_file: Annotated[Path | None, "A file with comma-separated tokens that may only read."] = None
+    allowed_hosts: Annotated[str | None, "Comma-separated Hosts to answer; by default, on loopback, its names."] = None
     log_level: Annotated[LogLevel, "The least severe messages to log."] = "info"
     log_format: Annotated[LogFormat, "Log lines as text or as JSON."] = "text"
     access_log: Annotated[bool, "Log every request."] = False
@@ -57,7 +69,7 @@ class Settings:
         if not is_database_url(self.database_url):
             msg = "the database URL must look like postgresql://user@host/database or sqlite:///path"
             raise UnsafeConfigurationError(msg)
-        for name in ("workers", "pool_size", "max_records", "max_text"):
+        for name in ("workers", "pool_size", "max_records", "max_text", "max_in_flight"):
             if getattr(self, name) < 1:
                 msg = f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
                 raise UnsafeConfigurationError(msg)
@@ -73,12 +85,26 @@ class Settings:
         if self.reload and self.workers > 1:
             msg = "--reload goes with one worker"
             raise UnsafeConfigurationError(msg)
-        if not is_loopback(self.host):
+        if self.read_tokens and not self.tokens:
+            msg = "a read token protects nothing while writing needs none: set NETVISION_TOKEN too"
+            raise UnsafeConfigurationError(msg)
+        if not self.tokens and not is_loopback(self.host):
             msg = (
                 f"{self.host} is not a loopback address, and whoever reaches it could read and delete every record: "
-                "listen on 127.0.0.1, and let a proxy that checks its callers stand before it"
+                "set NETVISION_TOKEN or --token-file; make a token with "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
             raise UnsafeConfigurationError(msg)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Return the tokens that may do everything; none where everyone may."""
+        return tokens_of(self.token, self.token_file, "NETVISION_TOKEN")
+
+    @cached_property
+    def read_tokens(self) -> Tokens:
+        """Return the tokens that may only read."""
+        return tokens_of(self.read_token, self.read_token_file, "NETVISION_READ_TOKEN")
 
     @property
     def is_sqlite(self) -> bool:
@@ -98,10 +124,34 @@ class Settings:
         return self.is_sqlite if self.migrate is None else self.migrate
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """Return the Host names to answer, in lower case and without ports."""
-        named = {name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()}
-        return frozenset({*named, f"[{self.host}]" if ":" in self.host else self.host})
+    def hosts(self) -> frozenset[str] | None:
+        """Return the Hosts to answer in lower case, each with or without a port; None for any."""
+        if self.allowed_hosts is None:
+            return frozenset(LOOPBACK_NAMES) | {bracketed(self.host)} if is_loopback(self.host) else None
+        named = (name.strip().lower() for name in self.allowed_hosts.split(","))
+        return frozenset(filter(None, named)) | {bracketed(self.host)}
+
+
+def tokens_of(given: str | None, file: Path | None, variable: str) -> Tokens:
+    """Read tokens from a file, else from a value; raises UnsafeConfigurationError for one that could be guessed."""
+    try:
+        text = file.read_text("utf-8") if file else given
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the token file {file} ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+        raise UnsafeConfigurationError(msg) from error
+    tokens = () if text is None else tuple(token.strip().encode() for token in text.split(","))
+    if any(len(token) < MIN_TOKEN for token in tokens):
+        msg = f"every token of {variable} must have at least {MIN_TOKEN} characters"
+        raise UnsafeConfigurationError(msg)
+    if not all(map(is_visible, tokens)):
+        msg = f"a token of {variable} holds a character that no header can carry"
+        raise UnsafeConfigurationError(msg)
+    return tokens
+
+
+def bracketed(host: str) -> str:
+    """Write an address as a Host header does."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_database_url(url: str) -> bool:

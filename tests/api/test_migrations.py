@@ -17,7 +17,7 @@ def tables(settings: Settings, *statements: str) -> set[str]:
     async def look() -> set[str]:
         database = Database(settings)
         try:
-            async with database.config.get_engine().connect() as connection:
+            async with database.writer.engine.connect() as connection:
                 for statement in statements:
                     await connection.execute(text(statement))
                 await connection.commit()

@@ -1,0 +1,148 @@
+"""What uvicorn's HTTP protocol lacks: deadlines for headers and body, bounds on the headers, and exactly one Host."""
+
+from asyncio import TimerHandle
+from collections.abc import Mapping
+from functools import partial
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, cast
+
+from litestar.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from netvision_api.headers import ALWAYS, REQUEST_ID, request_id
+from netvision_api.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, response
+from netvision_api.settings import Seconds, Settings
+
+MAX_URL = 2**13
+MAX_HEAD = 2**16
+"""The most bytes of a URL, and of a URL with all headers."""
+
+HALF_SENT_SECONDS = 0.5
+"""How long the rest of a request is waited for after a signal to stop."""
+
+
+class NotHTTPError(Exception):
+    """A request that is refused while its headers come."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection; a timer runs while a request is incomplete."""
+
+    def __init__(self, *arguments: Any, header_timeout: Seconds, body_timeout: Seconds, **others: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Take what uvicorn gives, and the deadlines."""
+        super().__init__(*arguments, **others)
+        self.header_timeout = header_timeout
+        self.body_timeout = body_timeout
+        self.timer: TimerHandle | None = None
+        self.is_head, self.is_body = True, False
+        self.head_size = 0
+        self.refusal = HTTPStatus.BAD_REQUEST
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self.unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what comes of a head that is not complete yet counts against its bound."""
+        super().data_received(data)
+        if self.is_head:
+            self.head_size += len(data)
+            if self.head_size > MAX_HEAD and not self.transport.is_closing():
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self.watch()
+
+    def on_message_begin(self) -> None:
+        """Begin with a request's head."""
+        self.is_head, self.head_size = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Check the head as a whole, and go on to the body."""
+        self.unwatch()
+        self.is_head, self.is_body = False, True
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.url) > MAX_URL:
+            self.reject(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if size > MAX_HEAD:
+            self.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self.reject(HTTPStatus.BAD_REQUEST)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Be done with the body."""
+        self.unwatch()
+        self.is_body = False
+        super().on_message_complete()
+
+    def reject(self, status: HTTPStatus) -> None:
+        """Have the parser stop, and the answer be this one."""
+        self.refusal = status
+        raise NotHTTPError(status.phrase)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the status says it
+        """Answer what cannot be served as HTTP, plainly."""
+        self.refuse(self.refusal)
+
+    def refuse(self, status: HTTPStatus) -> None:
+        """Answer with a status in plain text, and close."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(plain(status, "text/plain; charset=utf-8", status.phrase.encode()))
+        self.transport.close()
+
+    def watch(self) -> None:
+        """Set the timer of an incomplete head or body, if none runs."""
+        if self.timer is None and (self.is_head or self.is_body):
+            deadline, act = (
+                (self.header_timeout, self.transport.close) if self.is_head else (self.body_timeout, self.time_out_body)
+            )
+            self.timer = self.loop.call_later(deadline, act)
+
+    def unwatch(self) -> None:
+        """Stop the timer, if one runs."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def shutdown(self) -> None:
+        """Finish what is in flight; a request that does not come whole soon is dropped, lest it hold up the rest."""
+        self.app.state.is_draining = True
+        super().shutdown()
+        self.loop.call_later(HALF_SENT_SECONDS, self.drop_half_sent)
+
+    def drop_half_sent(self) -> None:
+        """Close if the request is still incomplete."""
+        if self.is_body:
+            self.transport.close()
+
+    def time_out_body(self) -> None:
+        """Answer 408 where no answer has begun, and close."""
+        if not self.cycle.response_started and not self.pipeline:
+            problem = Problem(REQUEST_TIMEOUT, f"The body did not come within {self.body_timeout:g} s.")
+            name = request_id(cast("Scope", self.scope))
+            content = response(problem, name).content
+            headers = {REQUEST_ID: name, **ALWAYS}
+            self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, headers))
+        self.transport.close()
+
+
+def plain(
+    status: HTTPStatus, media_type: str, content: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """Write an answer after which the connection is closed."""
+    headers = {"Content-Type": media_type, "Content-Length": str(len(content)), "Connection": "close", **headers}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def protocol(settings: Settings) -> Any:  # noqa: ANN401 - what uvicorn takes
+    """Return a maker of connections with the deadlines of the settings."""
+    return partial(Protocol, header_timeout=settings.header_timeout, body_timeout=settings.body_timeout)

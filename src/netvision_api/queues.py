@@ -1,0 +1,84 @@
+"""The database's work for requests, in four queues: find records, read pages, store batches, remove records."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from anyio import CancelScope
+
+from netvision_api.batching import Batcher, Work
+from netvision_api.database import Database
+from netvision_api.repository import Ask, RecordRepository
+from netvision_api.schemas import StoredRecord
+from netvision_api.settings import Settings
+
+READ_LANES, WRITE_LANES = 4, 2
+MOST_PAGES = 32
+MOST_BYTES = 2**20
+"""What one statement inserts, apart from a larger request of its own."""
+
+RECORD_WEIGHT = 64
+"""What a record weighs beside its text, in bytes."""
+
+Records = Sequence[StoredRecord]
+Found = StoredRecord | None
+
+
+class Queues:
+    """Where requests wait for the database, together with others of their kind."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """Prepare the queues of a database."""
+        self.database = database
+        reader, writer, patience = database.reader, database.writer, settings.pool_timeout
+        write_lanes = 1 if settings.is_sqlite else WRITE_LANES
+
+        async def find(key: UUID) -> Found:
+            async with database.reading() as records:
+                return (await records.find([key]))[0]
+
+        async def page(ask: Ask) -> Records:
+            async with database.reading() as records:
+                return await records.page(*ask)
+
+        async def store(batch: Records) -> int:
+            async with database.transaction() as records:
+                return await records.store(batch)
+
+        async def remove(key: UUID) -> Found:
+            async with database.writing() as records:
+                return (await records.remove([key]))[0]
+
+        self.finds: Batcher[RecordRepository, UUID, Found] = Batcher(
+            Work(database.reading, RecordRepository.find, find, reader.are_wanted),
+            patience=patience,
+            lanes=READ_LANES,
+        )
+        self.pages: Batcher[RecordRepository, Ask, Records] = Batcher(
+            Work(database.reading, RecordRepository.pages, page, reader.are_wanted, most=MOST_PAGES),
+            patience=patience,
+            lanes=READ_LANES,
+        )
+        self.stores: Batcher[RecordRepository, Records, int] = Batcher(
+            Work(
+                database.writing, RecordRepository.insert_all, store, writer.are_wanted, weigh=weight, most=MOST_BYTES
+            ),
+            patience=patience,
+            lanes=write_lanes,
+        )
+        self.removals: Batcher[RecordRepository, UUID, Found] = Batcher(
+            Work(database.writing, RecordRepository.remove, remove, writer.are_wanted),
+            patience=patience,
+            lanes=write_lanes,
+        )
+
+    async def keys(self, after: UUID | None, count: int) -> list[UUID]:
+        """Return the uuids of the first `count` records behind `after`, read to the end even if the client leaves."""
+        with CancelScope(shield=True):
+            async with self.database.reading() as records:
+                found = await records.keys(after, count)
+        return found
+
+
+def weight(batch: Records) -> int:
+    """Weigh the records of a POST, about in bytes."""
+    return sum(RECORD_WEIGHT + len(record.text) for record in batch)
