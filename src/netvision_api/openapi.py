@@ -11,6 +11,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import (
+    Components,
     License,
     Link,
     OpenAPIHeader,
@@ -20,13 +21,27 @@ from litestar.openapi.spec import (
     Operation,
     RequestBody,
     Schema,
+    SecurityScheme,
 )
 from litestar.plugins import InitPlugin
 from litestar.serialization import encode_json
 
 from netvision_api import __version__
-from netvision_api.problems import INTERNAL, MEDIA_TYPE, Kind, ProblemDetails
+from netvision_api.problems import (
+    FORBIDDEN,
+    HOST_NOT_ALLOWED,
+    INTERNAL,
+    MEDIA_TYPE,
+    OVERLOADED,
+    UNAUTHORIZED,
+    Kind,
+    ProblemDetails,
+)
 from netvision_api.schemas import COUNT_PATTERN, UUID_PATTERN
+from netvision_api.settings import Settings
+
+EVERYWHERE = (UNAUTHORIZED, FORBIDDEN, HOST_NOT_ALLOWED, OVERLOADED, INTERNAL)
+"""What every operation may answer."""
 
 READ = [HttpMethod.GET, HttpMethod.HEAD]
 
@@ -59,7 +74,7 @@ def records(description: str, container: Any) -> ResponseSpec:  # noqa: ANN401 -
 
 def problems(*kinds: Kind) -> dict[int, ResponseSpec]:
     """Describe the problems that an operation may answer."""
-    by_status = groupby(sorted((*kinds, INTERNAL), key=lambda kind: kind.status), key=lambda kind: kind.status)
+    by_status = groupby(sorted((*kinds, *EVERYWHERE), key=lambda kind: kind.status), key=lambda kind: kind.status)
     return {
         status: ResponseSpec(
             ProblemDetails,
@@ -124,8 +139,9 @@ def name_operation(handler: HTTPRouteHandler, method: HttpMethod | str, _path: o
     return f"{name}Head" if method == HttpMethod.HEAD else name
 
 
-def openapi_config() -> OpenAPIConfig:
+def openapi_config(settings: Settings) -> OpenAPIConfig:
     """Describe the document's frame."""
+    bearer = SecurityScheme(type="http", scheme="bearer", description="A token, where the service was given any.")
     return OpenAPIConfig(
         title="NetVision",
         version=__version__,
@@ -134,6 +150,8 @@ def openapi_config() -> OpenAPIConfig:
         operation_id_creator=name_operation,
         openapi_router=LITESTAR_ROUTER,
         use_handler_docstrings=True,
+        components=Components(security_schemes={"bearer": bearer}),
+        security=[{"bearer": []}] if settings.tokens else None,
     )
 
 

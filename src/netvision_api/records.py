@@ -34,6 +34,7 @@ from netvision_api.problems import (
     NOT_FOUND,
     NUL_CHARACTER,
     RECORD_NOT_FOUND,
+    REQUEST_TIMEOUT,
     TEXT_TOO_LONG,
     UNSUPPORTED_MEDIA_TYPE,
     UUID_CONFLICT,
@@ -56,6 +57,7 @@ BAD_BODY = (
     UUID_CONFLICT,
     BODY_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
+    REQUEST_TIMEOUT,
 )
 EITHER = list[StoredRecord] | StoredRecord
 ABSENT = (RECORD_NOT_FOUND, NOT_FOUND)

@@ -18,6 +18,7 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from netvision_api.app import create_app
 from netvision_api.logs import logging_config
+from netvision_api.metrics import shared_by_workers
 from netvision_api.protocol import protocol
 from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
@@ -85,7 +86,8 @@ def serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
         if settings.reload:
             ChangeReload(config, target=partial(run, config, url), sockets=[listener]).run()
         elif settings.workers > 1:
-            Workers(config, [listener], url).run()
+            with shared_by_workers():
+                Workers(config, [listener], url).run()
         else:
             run(config, url, [listener])
 
