@@ -8,13 +8,14 @@ from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from netvision_api.failures import is_disconnection
 from netvision_api.problems import DATABASE_UNAVAILABLE, NOT_SAVED, UNKNOWN, Problem
 from netvision_api.repository import RecordRepository
 from netvision_api.settings import Settings
+from netvision_api.statements import POSTGRESQL, SQLITE, Statements
 
 APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
@@ -30,22 +31,19 @@ class Connections:
         self.engine = engine
         self.patience = patience
         self.turns = asyncio.Semaphore(size)
-        self.transactions = async_sessionmaker(engine)
-        self.statements = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
 
     def are_wanted(self) -> bool:
         """Tell whether every connection is in use, so that others may be waiting."""
         return self.turns.locked()
 
     @asynccontextmanager
-    async def opened(self, sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
-        """Open a session on a connection; one that gave no answer is not used again."""
-        async with self.turn(), sessions() as session:
-            await session.connection()
+    async def lent(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection; one that gave no answer is not used again."""
+        async with self.turn(), self.engine.connect() as connection:
             try:
-                yield session
+                yield connection
             except OSError:
-                await session.invalidate()
+                await connection.invalidate()
                 raise
 
     @asynccontextmanager
@@ -82,22 +80,35 @@ class Database:
             self.writer = self.reader = Connections(postgresql_config(settings).get_engine(), size, patience)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[RecordRepository]:
-        """Open the records for reads of one statement each."""
-        async with self.reader.opened(self.reader.statements) as session:
-            yield RecordRepository(session=session)
+    async def reading(self) -> AsyncIterator[Statements]:
+        """Lend the statements that read."""
+        async with self.reader.lent() as connection:
+            yield await self.statements(connection)
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[RecordRepository]:
-        """Open the records for writes of one statement each, which is committed with it."""
-        async with self.writer.opened(self.writer.statements) as session:
+    async def writing(self) -> AsyncIterator[Statements]:
+        """Lend the statements that write; each is committed with its end."""
+        async with self.writer.lent() as connection:
             with committing():
+                yield await self.statements(connection)
+
+    async def statements(self, connection: AsyncConnection) -> Statements:
+        """Take the driver's connection out of SQLAlchemy's."""
+        lent = await connection.get_raw_connection()
+        return Statements(lent.driver_connection, SQLITE if self.kind == "sqlite" else POSTGRESQL)
+
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[RecordRepository]:
+        """Open the records for statements that read, each for itself."""
+        async with self.reader.lent() as connection:
+            bind = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            async with AsyncSession(bind) as session:
                 yield RecordRepository(session=session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[RecordRepository]:
         """Open the records for one transaction: committed when the block ends, rolled back when it raises."""
-        async with self.writer.opened(self.writer.transactions) as session:
+        async with self.writer.lent() as connection, AsyncSession(connection) as session:
             if self.kind == "sqlite":
                 await session.execute(BEGIN_IMMEDIATE)
             yield RecordRepository(session=session)
@@ -115,7 +126,7 @@ def committing() -> Iterator[None]:
     """Say that the outcome is unknown where no answer came while a commit may have been under way."""
     try:
         yield
-    except (DBAPIError, OSError) as error:
+    except Exception as error:
         if not is_disconnection(error):
             raise
         detail = "The database was lost during the commit: whether it was saved is unknown."
@@ -199,7 +210,11 @@ def sqlite_config(settings: Settings, *, pool_size: int, pragma: str) -> SQLAlch
     The driver would defer BEGIN until the first write, which then finds the file busy at once, whatever the timeout.
     """
     config = configure(
-        settings, pool_size=pool_size, isolation_level="AUTOCOMMIT", connect_args={"timeout": settings.pool_timeout / 2}
+        settings,
+        pool_size=pool_size,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": settings.pool_timeout / 2},
     )
 
     @event.listens_for(config.get_engine().sync_engine, "connect")

@@ -3,6 +3,9 @@
 PostgreSQL tells by its SQLSTATE (PostgreSQL 18 documentation, appendix A), SQLite by its result code.
 """
 
+import sqlite3
+
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -19,8 +22,8 @@ SHARED_CLASSES = CONNECTION_CLASSES | {"25", "53", "58", "F0", "XX"}
 CANCELLED = "57014"
 """A statement that took too long."""
 
-CONFLICTS = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: the same work may succeed at once."""
+CONFLICTS = frozenset({"40001", "40P01", "23505"})
+"""Serialization failure, deadlock, a uuid stored meanwhile by another transaction: the same may succeed at once."""
 
 BUSY, IO_ERROR, FULL, CONSTRAINT = 5, 10, 13, 19
 SQLITE_TROUBLE = frozenset({BUSY, 6, 8, IO_ERROR, 11, FULL, 14, CONSTRAINT, 26})
@@ -43,14 +46,25 @@ MEANINGS = {
 }
 
 
+DatabaseError = (
+    DBAPIError | asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError | sqlite3.Error
+)
+"""What SQLAlchemy raises, and what the drivers raise where a statement runs on theirs."""
+
+
+def origin(error: BaseException) -> BaseException:
+    """Return the driver's error under one of SQLAlchemy's."""
+    return getattr(error, "orig", None) or error
+
+
 def sqlstate(error: BaseException) -> str:
     """Return PostgreSQL's code for an error, empty where it gave none."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return getattr(origin(error), "sqlstate", None) or ""
 
 
 def sqlite_code(error: BaseException) -> int | None:
     """Return SQLite's primary result code for an error, None where it gave none."""
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    code = getattr(origin(error), "sqlite_errorcode", None)
     return None if code is None else int(code) & 0xFF
 
 
@@ -58,12 +72,12 @@ def is_unavailability(error: BaseException) -> bool:
     """Tell whether the database could not do its work, though the statement was right."""
     if isinstance(error, OSError | PoolTimeoutError):
         return True
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DatabaseError):
         return False
     if state := sqlstate(error):
         return state[:2] != STATEMENT_CLASS or state in FOREIGN_CLASSES
     if (code := sqlite_code(error)) is not None:
-        return code in SQLITE_TROUBLE or NO_TABLE in str(error.orig)
+        return code in SQLITE_TROUBLE or NO_TABLE in str(origin(error))
     return True
 
 
@@ -71,12 +85,12 @@ def is_disconnection(error: BaseException) -> bool:
     """Tell whether no answer came, so that a commit under way may or may not have happened."""
     if isinstance(error, OSError):
         return True
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, DatabaseError):
         return False
     state = sqlstate(error)
     was_closed = state[:2] in CONNECTION_CLASSES and state != CANCELLED
     is_mute = not state and sqlite_code(error) is None
-    return error.connection_invalidated or was_closed or is_mute or sqlite_code(error) == IO_ERROR
+    return getattr(error, "connection_invalidated", False) or was_closed or is_mute or sqlite_code(error) == IO_ERROR
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -86,7 +100,7 @@ def is_conflict(error: BaseException) -> bool:
 
 def concerns_everyone(error: BaseException) -> bool:
     """Tell trouble of the whole database from trouble with one request's records."""
-    if is_disconnection(error) or not isinstance(error, DBAPIError):
+    if is_disconnection(error) or not isinstance(error, DatabaseError):
         return True
     state, code = sqlstate(error), sqlite_code(error)
     return (state[:2] in SHARED_CLASSES and state != CANCELLED) or (code is not None and code not in {FULL, CONSTRAINT})

@@ -77,7 +77,7 @@ async def check(database: Database) -> Readiness:
     """Ask the database for its version, its schema and what it does to keep a commit."""
     readiness = Readiness("ready", __version__, database.kind)
     try:
-        async with database.reading() as records:
+        async with database.looking() as records:
             connection = await records.session.connection()
             readiness.database = await connection.run_sync(product_of)
             readiness.schema = await connection.run_sync(revision_of)

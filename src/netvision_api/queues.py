@@ -7,9 +7,9 @@ from anyio import CancelScope
 
 from netvision_api.batching import Batcher, Work
 from netvision_api.database import Database
-from netvision_api.repository import Ask, RecordRepository
 from netvision_api.schemas import StoredRecord
 from netvision_api.settings import Settings
+from netvision_api.statements import Ask, Statements
 
 READ_LANES, WRITE_LANES = 4, 2
 MOST_PAGES = 32
@@ -33,40 +33,38 @@ class Queues:
         write_lanes = 1 if settings.is_sqlite else WRITE_LANES
 
         async def find(key: UUID) -> Found:
-            async with database.reading() as records:
-                return (await records.find([key]))[0]
+            async with database.reading() as statements:
+                return (await statements.find([key]))[0]
 
         async def page(ask: Ask) -> Records:
-            async with database.reading() as records:
-                return await records.page(*ask)
+            async with database.reading() as statements:
+                return await statements.page(ask)
 
         async def store(batch: Records) -> int:
             async with database.transaction() as records:
                 return await records.store(batch)
 
         async def remove(key: UUID) -> Found:
-            async with database.writing() as records:
-                return (await records.remove([key]))[0]
+            async with database.writing() as statements:
+                return (await statements.remove([key]))[0]
 
-        self.finds: Batcher[RecordRepository, UUID, Found] = Batcher(
-            Work(database.reading, RecordRepository.find, find, reader.are_wanted),
+        self.finds: Batcher[Statements, UUID, Found] = Batcher(
+            Work(database.reading, Statements.find, find, reader.are_wanted),
             patience=patience,
             lanes=READ_LANES,
         )
-        self.pages: Batcher[RecordRepository, Ask, Records] = Batcher(
-            Work(database.reading, RecordRepository.pages, page, reader.are_wanted, most=MOST_PAGES),
+        self.pages: Batcher[Statements, Ask, Records] = Batcher(
+            Work(database.reading, Statements.pages, page, reader.are_wanted, most=MOST_PAGES),
             patience=patience,
             lanes=READ_LANES,
         )
-        self.stores: Batcher[RecordRepository, Records, int] = Batcher(
-            Work(
-                database.writing, RecordRepository.insert_all, store, writer.are_wanted, weigh=weight, most=MOST_BYTES
-            ),
+        self.stores: Batcher[Statements, Records, int] = Batcher(
+            Work(database.writing, Statements.insert, store, writer.are_wanted, weigh=weight, most=MOST_BYTES),
             patience=patience,
             lanes=write_lanes,
         )
-        self.removals: Batcher[RecordRepository, UUID, Found] = Batcher(
-            Work(database.writing, RecordRepository.remove, remove, writer.are_wanted),
+        self.removals: Batcher[Statements, UUID, Found] = Batcher(
+            Work(database.writing, Statements.remove, remove, writer.are_wanted),
             patience=patience,
             lanes=write_lanes,
         )
@@ -74,7 +72,7 @@ class Queues:
     async def keys(self, after: UUID | None, count: int) -> list[UUID]:
         """Return the uuids of the first `count` records behind `after`, read to the end even if the client leaves."""
         with CancelScope(shield=True):
-            async with self.database.reading() as records:
+            async with self.database.looking() as records:
                 found = await records.keys(after, count)
         return found
 

@@ -41,10 +41,11 @@ from netvision_api.problems import (
     Problem,
 )
 from netvision_api.queues import Queues
-from netvision_api.repository import PAGE_BYTES, PAGE_ROWS, Ask, ConflictError
+from netvision_api.repository import ConflictError
 from netvision_api.schemas import Batch, StoredRecord, parse_after, parse_key, parse_uuid
 from netvision_api.security import requires_json
 from netvision_api.settings import Settings
+from netvision_api.statements import PAGE_BYTES, PAGE_ROWS, Ask
 
 BAD_BODY = (
     MALFORMED_JSON,

@@ -124,7 +124,7 @@ def look(settings: Settings, at: Callable[[RecordRepository], Awaitable[T]]) -> 
     async def looking() -> T:
         database = Database(settings)
         try:
-            async with database.reading() as records:
+            async with database.looking() as records:
                 return await at(records)
         finally:
             await database.close()
