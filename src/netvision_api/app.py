@@ -9,9 +9,8 @@ from litestar.di import Provide
 
 from netvision_api.database import Database
 from netvision_api.documentation import serve_page
-from netvision_api.headers import add_headers
 from netvision_api.health import HealthController
-from netvision_api.metrics import Measured, Metrics, serve_metrics
+from netvision_api.metrics import Edge, Metrics, serve_metrics
 from netvision_api.openapi import openapi_config, with_own_router
 from netvision_api.overload import Admission
 from netvision_api.problems import answer
@@ -37,19 +36,17 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[RecordsController, HealthController, serve_metrics, serve_page],
         dependencies={
-            "settings": Provide(lambda: settings, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "queues": Provide(lambda: queues, sync_to_thread=False),
         },
         exception_handlers={Exception: answer},
-        before_send=[add_headers],
         lifespan=[lifespan],
         on_app_init=[with_own_router],
         openapi_config=openapi_config(settings),
-        state=State({"is_draining": False}),
+        state=State({"settings": settings, "is_draining": False}),
         logging_config=None,
         request_max_body_size=settings.max_body,
     )
-    app.asgi_handler = Measured(Guard(Admission(app.asgi_handler, settings), settings), metrics)
+    app.asgi_handler = Edge(Guard(Admission(app.asgi_handler, settings), settings), metrics)
     return app

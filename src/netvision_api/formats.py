@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import StringIO
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures.headers import Accept
 
+from netvision_api.headers import header
 from netvision_api.schemas import StoredRecord
 
 Records = Sequence[StoredRecord]
@@ -70,6 +72,12 @@ is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
 
 def negotiate(request: Request[Any, Any, Any]) -> Format:
     """Choose the format that the request's Accept asks for; JSON where it asks for none of ours."""
-    ranges = request.headers.get("accept", "").split(",")
+    return format_for(header(request.scope, b"accept"))
+
+
+@lru_cache(maxsize=256)
+def format_for(accept: bytes) -> Format:
+    """Choose the format for the value of an Accept header; few values come often."""
+    ranges = accept.decode("latin-1").split(",")
     wanted = Accept(",".join(range_ for range_ in ranges if not is_excluded(range_)))
     return FORMATS[wanted.best_match(list(FORMATS), JSON.media_type)]

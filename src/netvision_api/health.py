@@ -18,7 +18,6 @@ from netvision_api.openapi import READ
 from netvision_api.problems import Problem, cause, logger
 from netvision_api.revisions import revision_of, shortcoming
 from netvision_api.security import may_read
-from netvision_api.settings import Settings
 
 
 class Liveness(msgspec.Struct):
@@ -56,12 +55,7 @@ class HealthController(Controller):
             503: ResponseSpec(Readiness, generate_examples=False, description="Not ready; the reason says why.")
         },
     )
-    async def ready(
-        self,
-        request: Request[Any, Any, Any],
-        database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
-    ) -> Response[Readiness]:
+    async def ready(self, request: Request[Any, Any, Any], database: NamedDependency[Database]) -> Response[Readiness]:
         """Tell whether the database answers, keeps its word, and has the schema that this version needs."""
         readiness = await check(database)
         if request.app.state.is_draining:
@@ -69,7 +63,7 @@ class HealthController(Controller):
         if readiness.reason:
             readiness.status = "not ready"
         status_code = HTTP_503_SERVICE_UNAVAILABLE if readiness.reason else HTTP_200_OK
-        told = readiness if may_read(request.scope, settings) else Readiness(readiness.status)
+        told = readiness if may_read(request.scope, request.app.state.settings) else Readiness(readiness.status)
         return Response(told, status_code=status_code)
 
 

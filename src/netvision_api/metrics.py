@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests by route and status, how long they took, and how many are in flight.
+"""What Prometheus is told: how many requests there were by route and status, and how long they took.
 
 The library is Prometheus's own client. With several workers it keeps the numbers in files that they share, so that
 each answers for all.
@@ -6,18 +6,18 @@ each answers for all.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from netvision_api.headers import add_headers
 from netvision_api.openapi import READ
 from netvision_api.schemas import is_count, is_uuid
 
@@ -44,26 +44,19 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "netvision_requests_in_flight",
-            "Requests that are being served.",
-            multiprocess_mode="livesum",
-            registry=self.registry,
-        )
         self.of = lru_cache(maxsize=None)(self.seconds.labels)
 
     def render(self) -> bytes:
         """Write the numbers of all workers."""
         if FOLDER not in os.environ:
             return generate_latest(self.registry)
-        forget_the_dead(Path(os.environ[FOLDER]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
 
-class Measured:
-    """Measure every request to an application, refused ones included."""
+class Edge:
+    """What all requests have in common, refused ones included: the headers of the answer, and that they are measured."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Stand before an application."""
@@ -74,19 +67,18 @@ class Measured:
         """Pass a request on, and note what it was, how it ended and how long it took."""
         status = CLIENT_LEFT
 
-        async def noting(message: Message) -> None:
+        async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                add_headers(message, scope)
             await send(message)
 
         method = str(scope.get("method"))
         began = perf_counter()
-        self.metrics.in_flight.inc()
         try:
-            await self.app(scope, receive, noting)
+            await self.app(scope, receive, answer)
         finally:
-            self.metrics.in_flight.dec()
             seconds = self.metrics.of(method if method in METHODS else "other", route_of(scope["path"]), status)
             seconds.observe(perf_counter() - began)
 
@@ -116,18 +108,3 @@ def shared_by_workers() -> Iterator[None]:
             yield
         finally:
             del os.environ[FOLDER]
-
-
-def forget_the_dead(folder: Path) -> None:
-    """Remove what workers that are gone say of the present."""
-    for file in folder.glob("gauge_live*_*.db"):
-        if not is_running(int(file.stem.rpartition("_")[2])):
-            file.unlink(missing_ok=True)
-
-
-def is_running(process: int) -> bool:
-    """Tell whether there is a process with this number."""
-    with suppress(ProcessLookupError):
-        os.kill(process, 0)
-        return True
-    return False

@@ -2,8 +2,9 @@
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from netvision_api.headers import header
 from netvision_api.problems import OVERLOADED, Problem, refuse
-from netvision_api.security import OPEN_PATHS, header
+from netvision_api.security import OPEN_PATHS
 from netvision_api.settings import Settings
 
 SHARE_BYTES = 2**18

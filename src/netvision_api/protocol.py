@@ -67,12 +67,14 @@ class Protocol(HttpToolsProtocol):
         """Check the head as a whole, and go on to the body."""
         self.unwatch()
         self.is_head, self.is_body = False, True
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            hosts += name == b"host"
         if len(self.url) > MAX_URL:
             self.reject(HTTPStatus.REQUEST_URI_TOO_LONG)
         if size > MAX_HEAD:
             self.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             self.reject(HTTPStatus.BAD_REQUEST)
         super().on_headers_complete()

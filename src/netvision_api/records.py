@@ -44,7 +44,6 @@ from netvision_api.queues import Queues
 from netvision_api.repository import ConflictError
 from netvision_api.schemas import Batch, StoredRecord, parse_after, parse_key, parse_uuid
 from netvision_api.security import requires_json
-from netvision_api.settings import Settings
 from netvision_api.statements import PAGE_BYTES, PAGE_ROWS, Ask
 
 BAD_BODY = (
@@ -87,7 +86,6 @@ class RecordsController(Controller):
         self,
         request: Request[Any, Any, Any],
         body: RawBody,
-        settings: NamedDependency[Settings],
         queues: NamedDependency[Queues],
     ) -> Response[bytes]:
         """Store a batch of records, all of them or none.
@@ -95,7 +93,7 @@ class RecordsController(Controller):
         A single object is taken too, and answered with a single object. A batch that brings its own uuids can be
         repeated safely: records stored already with the same texts are no conflict.
         """
-        batch = Batch.decode(body, settings)
+        batch = Batch.decode(body, request.app.state.settings)
         new = await store(batch, queues) if batch.records else 0
         kind = negotiate(request)
         content = kind.one(batch.records[0]) if batch.is_single else kind.whole(batch.records)

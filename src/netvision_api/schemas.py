@@ -1,7 +1,7 @@
 """What crosses the wire: records in and out, the grammar of keys, and the limits of a body."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
@@ -82,7 +82,7 @@ class Batch:
             raise self.problem(TEXT_TOO_LONG, "text", {i: detail.format(len(records[i].text)) for i in long})
         if nul := [i for i, record in enumerate(records) if "\0" in record.text]:
             raise self.problem(NUL_CHARACTER, "text", dict.fromkeys(nul, "the text holds U+0000, which no text may"))
-        if twice := repeated(record.uuid for record in records):
+        if twice := repeated([record.uuid.int for record in records]):
             raise self.problem(DUPLICATE_UUID, "uuid", {i: f"{records[i].uuid} came before" for i in twice})
 
     def conflict(self, uuids: set[UUID]) -> Problem:
@@ -148,9 +148,11 @@ def as_list(records: NewRecord | list[NewRecord]) -> list[NewRecord]:
     return [records] if isinstance(records, NewRecord) else records
 
 
-def repeated(values: Iterable[UUID]) -> list[int]:
+def repeated(values: Sequence[int]) -> list[int]:
     """Return the positions of the values that came before."""
-    seen: set[UUID] = set()
+    if len(set(values)) == len(values):
+        return []
+    seen: set[int] = set()
     return [i for i, value in enumerate(values) if value in seen or seen.add(value)]  # type: ignore[func-returns-value]
 
 

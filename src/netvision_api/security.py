@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from netvision_api.headers import header
 from netvision_api.problems import (
     FORBIDDEN,
     HOST_NOT_ALLOWED,
@@ -80,19 +81,17 @@ def is_one_of(given: bytes, tokens: Tokens) -> bool:
     return any([compare_digest(given, token) for token in tokens])  # noqa: C419 - all of them, always
 
 
-def header(scope: Scope, wanted: bytes) -> bytes:
-    """Return the value of a request's header, empty where it has none."""
-    return next((value for name, value in scope["headers"] if name == wanted), b"")
-
-
 def without_port(host: str) -> str:
     """Take the port off a Host header."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
 
 
-def requires_json(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Refuse a body that does not say it is JSON: a browser's form could otherwise post to this service."""
+async def requires_json(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """Refuse a body that does not say it is JSON: a browser's form could otherwise post to this service.
+
+    It is asynchronous since Litestar would run it in a thread, though it waits for nothing.
+    """
     content_type = connection.headers.get("content-type", "")
     if "content-encoding" in connection.headers:
         encoding = connection.headers["content-encoding"]

@@ -22,7 +22,9 @@ PAGE_BYTES = 4 * 2**20
 
 BEGINNING = UUID(int=0)
 
-by_uuid = attrgetter("uuid")
+by_value = attrgetter("int")
+by_uuid = attrgetter("uuid.int")
+"""Integers are compared many times faster than uuids, in the same order."""
 
 
 class Ask(NamedTuple):
@@ -86,7 +88,7 @@ class Statements:
 
     async def remove(self, keys: Sequence[UUID]) -> list[StoredRecord | None]:
         """Delete the records with these uuids and return them in their order; None for whoever comes second."""
-        rows = await self.records(self.dialect.remove, self.dialect.keys(sorted(set(keys))))
+        rows = await self.records(self.dialect.remove, self.dialect.keys(sorted(set(keys), key=by_value)))
         removed = {record.uuid: record for record in rows}
         return [removed.pop(key, None) for key in keys]
 
