@@ -56,7 +56,7 @@ class Metrics:
 
 
 class Edge:
-    """What all requests have in common, refused ones included: the headers of the answer, and that they are measured."""
+    """What all requests have in common, refused ones too: the headers of the answer, and that they are measured."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Stand before an application."""

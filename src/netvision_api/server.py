@@ -5,11 +5,13 @@ import multiprocessing.connection
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
 from math import ceil
+from pathlib import Path
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -157,7 +159,19 @@ def locked(settings: Settings, *, patience: float = 0) -> Iterator[None]:
         msg = f"cannot open the database {path} ({error.strerror})"
         raise CannotRunError(msg) from error
     with lock:
+        look_into(path)
         yield
+
+
+def look_into(path: Path) -> None:
+    """Raise CannotRunError for a file that SQLite cannot open, or that is no database; none at all is fine."""
+    try:
+        if path.exists():
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        msg = f"cannot open the database {path} ({error})"
+        raise CannotRunError(msg) from error
 
 
 def url_of(listener: socket.socket) -> str:
