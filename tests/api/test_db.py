@@ -126,7 +126,7 @@ def test_check_finds_what_the_models_do_not_say(migrated: Command, empty_databas
 
 def test_downgrade_drops_no_records_without_being_told_to(migrated: Command, empty_database: AnyDatabase) -> None:
     store(empty_database)
-    result = migrated("db", "downgrade")
+    result = migrated("db", "downgrade", "base")
     assert outcome(result) == (2, "")
     assert "--yes" in result.stderr
     assert "2 records" in result.stderr
@@ -135,10 +135,16 @@ def test_downgrade_drops_no_records_without_being_told_to(migrated: Command, emp
 
 def test_downgrade_drops_the_records_if_told_to(migrated: Command, empty_database: AnyDatabase) -> None:
     store(empty_database)
-    assert outcome(migrated("db", "downgrade", "--yes")) == (0, "none\n")
+    assert outcome(migrated("db", "downgrade", "base", "--yes")) == (0, "none\n")
     assert "records" not in tables(empty_database)
     upgrade(Settings(database_url=empty_database.url))
     assert empty_database.count() == 0
+
+
+def test_downgrade_that_keeps_the_records_asks_nothing(migrated: Command, empty_database: AnyDatabase) -> None:
+    store(empty_database)
+    assert outcome(migrated("db", "downgrade")) == (0, "0001\n")
+    assert empty_database.count() == 2
 
 
 def test_downgrade_of_an_empty_database_has_nothing_to_ask(command: Command) -> None:
