@@ -1,6 +1,6 @@
 """The five endpoints: what a request means, between the wire and the repository."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -44,7 +44,8 @@ from netvision_api.queues import Queues
 from netvision_api.repository import ConflictError
 from netvision_api.schemas import Batch, StoredRecord, parse_after, parse_key, parse_uuid
 from netvision_api.security import requires_json
-from netvision_api.statements import PAGE_BYTES, PAGE_ROWS, Ask
+from netvision_api.statements import PAGE_ROWS, Ask
+from netvision_api.streams import may_be_cut, pages, pages_of, read_ahead
 
 BAD_BODY = (
     MALFORMED_JSON,
@@ -188,40 +189,6 @@ async def first_records(
     return stream(kind, pages_of(queues, keys), headers=headers)
 
 
-async def pages(queues: Queues, first: Records, count: int) -> AsyncIterator[Records]:
-    """Follow a first page with the next ones, until `count` records are read.
-
-    A page that its weight has cut short asks for few rows next: the database weighs all that are asked for.
-    """
-    current = first
-    while current:
-        yield current
-        count -= len(current)
-        limit = min(count, PAGE_ROWS, 2 * len(current))
-        current = await queues.pages.submit(Ask(current[-1].uuid, limit)) if limit else []
-
-
-async def pages_of(queues: Queues, keys: Sequence[UUID]) -> AsyncIterator[Records]:
-    """Read the records with these uuids, as many at a time as their weight allows; none that came in between."""
-    wanted, after, limit = set(keys), None, len(keys)
-    while keys and after != keys[-1]:
-        current = await queues.pages.submit(Ask(after or predecessor(keys[0]), limit))
-        if not current:
-            return
-        yield [record for record in current if record.uuid in wanted]
-        after, limit = min(current[-1].uuid, keys[-1]), 2 * len(current)
-
-
-def predecessor(key: UUID) -> UUID | None:
-    """Return the uuid right before another; None before the first."""
-    return UUID(int=key.int - 1) if key.int else None
-
-
-def may_be_cut(records_: Records) -> bool:
-    """Tell whether a page may have ended for its weight: a character is four bytes at the most."""
-    return sum(len(record.text) for record in records_) * 4 >= PAGE_BYTES
-
-
 def one(request: Request[Any, Any, Any], record: StoredRecord | None, wanted: UUID) -> Response[bytes]:
     """Answer a single record, or that there is none."""
     if record is None:
@@ -246,4 +213,4 @@ def respond(
 def stream(kind: Format, source: AsyncIterator[Records], *, headers: dict[str, str] | None = None) -> Response[Any]:
     """Answer records page by page; where a later page fails, the connection is aborted."""
     headers = {"Vary": "Accept", **(headers or {})}
-    return Stream(kind.stream(source), media_type=kind.media_type, headers=headers)
+    return Stream(read_ahead(kind.stream(source)), media_type=kind.media_type, headers=headers)
