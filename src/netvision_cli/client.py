@@ -82,8 +82,15 @@ encoder = msgspec.json.Encoder()
 class Client:
     """A connection to one server; use it as an asynchronous context manager."""
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
-        """Prepare to call a server; `timeout` is in seconds and holds for each step of a call."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Prepare to call a server; `timeout` is in seconds, and holds for each step of a call on httpx's transport."""
         self.url = url.rstrip("/")
         self.timeout = timeout
         headers = {"User-Agent": f"netvision/{__version__}", "Accept": "application/json"}
@@ -100,6 +107,7 @@ class Client:
             verify=url.startswith("https:"),
             trust_env=not is_local(url),
             follow_redirects=False,
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
