@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperGroup
 
 from netvision_cli.errors import Interrupted, NetvisionError, NotFound, ServerError, UsageError
-from netvision_cli.options import Connection, Format, SwarmOptions, with_options
+from netvision_cli.options import Connection, Format, SwarmOptions
+from netvision_cli.signatures import with_options
 
 if TYPE_CHECKING:
     from netvision_cli.client import Client, Record

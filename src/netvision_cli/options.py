@@ -1,15 +1,12 @@
-"""Options that commands share, as frozen values: `@with_options` spreads their fields over a command's signature."""
+"""Options that commands share, as frozen values; the text beside a field is its help."""
 
-import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
-
-import typer
+from typing import Annotated, Any, NamedTuple
 
 from netvision_cli.durations import parse_duration, parse_positive_duration
 from netvision_cli.errors import UsageError
@@ -26,32 +23,32 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def checked(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Have a ValueError of a reader told as wrong usage."""
+class Option(NamedTuple):
+    """How the command line offers a field, in Typer's words."""
 
-    def parsed(text: Any) -> Any:  # noqa: ANN401 - whatever the reader reads
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+    help: str
+    envvar: str | None = None
+    hidden: bool = False
+    min: float | None = None
+    max: float | None = None
+    parser: Callable[[Any], Any] | None = None
+    """What reads the text; it raises ValueError for wrong usage."""
 
-    return parsed
+    metavar: str | None = None
 
 
-Duration = partial(typer.Option, parser=checked(parse_positive_duration), metavar="DURATION")
-Wait = partial(typer.Option, parser=checked(parse_duration), metavar="DURATION")
+Duration = partial(Option, parser=parse_positive_duration, metavar="DURATION")
+Wait = partial(Option, parser=parse_duration, metavar="DURATION")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
     """Which server to call, and how."""
 
-    url: Annotated[str, typer.Option(envvar="NETVISION_URL", help="The server.")] = "http://127.0.0.1:8000"
-    token: Annotated[str | None, typer.Option(envvar="NETVISION_TOKEN", hidden=True)] = None
-    token_file: Annotated[
-        Path | None, typer.Option(envvar="NETVISION_TOKEN_FILE", help="A file with the server's token.")
-    ] = None
-    timeout: Annotated[float, Duration(help="How long to wait for each step of a call.")] = 10.0
+    url: Annotated[str, Option("The server.", envvar="NETVISION_URL")] = "http://127.0.0.1:8000"
+    token: Annotated[str | None, Option("The server's token.", envvar="NETVISION_TOKEN", hidden=True)] = None
+    token_file: Annotated[Path | None, Option("A file with the server's token.", envvar="NETVISION_TOKEN_FILE")] = None
+    timeout: Annotated[float, Duration("How long to wait for each step of a call.")] = 10.0
 
     @property
     def bearer(self) -> str | None:
@@ -95,27 +92,23 @@ BATCH = Range(10, 100)
 class SwarmOptions:
     """What the swarm does, and for how long."""
 
-    producers: Annotated[int, typer.Option(min=1, help="Tasks that insert batches.")] = 2
-    consumers: Annotated[int, typer.Option(min=1, help="Tasks that fetch records and delete them.")] = 8
-    batch: Annotated[Any, typer.Option(parser=checked(parse_range), metavar="MIN:MAX", help="Records per batch.")] = (
-        BATCH
+    producers: Annotated[int, Option("Tasks that insert batches.", min=1)] = 2
+    consumers: Annotated[int, Option("Tasks that fetch records and delete them.", min=1)] = 8
+    batch: Annotated[Any, Option("Records per batch.", parser=parse_range, metavar="MIN:MAX")] = BATCH
+    length: Annotated[int, Option("Characters per text.", min=1)] = 16
+    fetch: Annotated[int, Option("Records that a consumer fetches at once.", min=1, max=1000)] = 10
+    interval: Annotated[float, Duration("Time between two lines.")] = 10.0
+    duration: Annotated[float | None, Duration("Stop after this time; without it, never.")] = None
+    records: Annotated[int | None, Option("Stop when so many records are inserted.", min=1)] = None
+    rate: Annotated[float | None, Option("Insert at most so many records per second.", min=0.001)] = None
+    backlog: Annotated[int, Option("Producers wait while more of the swarm's records are stored; 0: never.", min=0)] = (
+        1000
     )
-    length: Annotated[int, typer.Option(min=1, help="Characters per text.")] = 16
-    fetch: Annotated[int, typer.Option(min=1, max=1000, help="Records that a consumer fetches at once.")] = 10
-    interval: Annotated[float, Duration(help="Time between two lines.")] = 10.0
-    duration: Annotated[float | None, Duration(help="Stop after this time; without it, never.")] = None
-    records: Annotated[int | None, typer.Option(min=1, help="Stop when so many records are inserted.")] = None
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Insert at most so many records per second.")] = None
-    backlog: Annotated[
-        int, typer.Option(min=0, help="Producers wait while more of the swarm's records are stored; 0: never.")
-    ] = 1000
-    seed: Annotated[int | None, typer.Option(help="The same seed offers the same texts and batch sizes.")] = None
-    wait: Annotated[float, Wait(help="How long to wait for the server at the start and for the final read.")] = 30.0
-    leave: Annotated[bool, typer.Option("--leave", help="Do not delete what is left at the end.")] = False
-    delete_foreign: Annotated[
-        bool, typer.Option("--delete-foreign", help="Delete whatever is fetched, also what others inserted.")
-    ] = False
-    json: Annotated[bool, typer.Option("--json", help="Write each line, and the summary, as JSON.")] = False
+    seed: Annotated[int | None, Option("The same seed offers the same texts and batch sizes.")] = None
+    wait: Annotated[float, Wait("How long to wait for the server at the start and for the final read.")] = 30.0
+    leave: Annotated[bool, Option("Do not delete what is left at the end.")] = False
+    delete_foreign: Annotated[bool, Option("Delete whatever is fetched, also what others inserted.")] = False
+    json: Annotated[bool, Option("Write each line, and the summary, as JSON.")] = False
 
 
 def read_token(path: Path) -> str:
@@ -127,33 +120,6 @@ def read_token(path: Path) -> str:
         raise UsageError(msg) from error
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace each parameter that is a dataclass by options for its fields."""
-    signature = inspect.signature(command, eval_str=True)
-    groups: dict[str, Any] = {
-        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
-    }
-    own = [parameter for name, parameter in signature.parameters.items() if name not in groups]
-    shared = {name: spread(group) for name, group in groups.items()}
-
-    def with_values(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
-        for name, group in groups.items():
-            values[name] = group(**{option.name: values.pop(option.name) for option in shared[name]})
-        command(**values)
-
-    parameters = [*own, *(option for options in shared.values() for option in options)]
-    with_values.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_values.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    with_values.__doc__, with_values.__name__ = command.__doc__, command.__name__
-    return with_values
-
-
-def spread(group: Any) -> list[inspect.Parameter]:  # noqa: ANN401 - any dataclass
-    """List the fields of a dataclass as keyword parameters."""
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
-        for field in fields(group)
-    ]
+def flag(name: str) -> str:
+    """Write the name of a field as an option."""
+    return f"--{name.replace('_', '-')}"

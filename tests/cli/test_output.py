@@ -339,13 +339,18 @@ print("loaded:", *sorted(loaded))
 
 
 def imports(package: Path) -> Iterator[str]:
-    """Name everything that the modules of a package import, wherever in them."""
+    """Name everything that the modules of a package import."""
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module
+        yield from imports_of(path)
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Name everything that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
 
 
 @pytest.mark.parametrize(
@@ -356,3 +361,17 @@ def test_client_and_server_do_not_import_each_other(package: object, other: str)
     names = list(imports(folder))
     assert len(names) > 20
     assert not [name for name in names if name.partition(".")[0] == other]
+
+
+def test_the_workload_knows_no_command_line_and_no_display() -> None:
+    source = Path(netvision_cli.__file__).parents[1]
+    waiting, seen, names = ["netvision_cli.swarm.workload"], set[str](), set[str]()
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        path = source / f"{module.replace('.', '/')}.py"
+        found = set(imports_of(path)) if path.exists() else set()
+        names |= {name.partition(".")[0] for name in found}
+        waiting += [name for name in found - seen if name.startswith("netvision_cli.")]
+    assert len(seen) > 5
+    assert not names & {"typer", "rich"}
