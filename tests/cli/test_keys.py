@@ -1,6 +1,5 @@
-"""The small values of the client: keys of a run, durations, ranges, batches and percentiles."""
+"""The small values of the client: keys of a run, durations, ranges and batches."""
 
-import math
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from uuid import RFC_4122, UUID
@@ -14,7 +13,6 @@ from netvision_cli.inputs import Given
 from netvision_cli.keys import BATCH_BITS, MAX_BATCH, RUN_BITS, Run
 from netvision_cli.options import parse_range
 from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS, batches
-from netvision_cli.swarm.latency import Histogram
 
 TIMES = st.integers(0, 2**48 - 1)
 TAGS = st.integers(0, 2**RUN_BITS - 1)
@@ -150,38 +148,3 @@ def test_batches_are_made_as_they_are_asked_for() -> None:
 
     next(iter(batches(endless())))
     assert read <= BATCH_RECORDS + 1
-
-
-# --- percentiles
-
-
-@given(
-    st.lists(st.floats(1e-6, 3600), min_size=1, max_size=300),
-    st.sampled_from([0.01, 0.5, 0.95, 0.99, 0.999, 1.0]),
-)
-def test_percentiles_are_within_one_per_cent_of_the_true_ones(durations: list[float], share: float) -> None:
-    histogram = Histogram()
-    for seconds in durations:
-        histogram.add(seconds)
-    true = sorted(durations)[max(1, math.ceil(share * len(durations))) - 1]
-    assert histogram.percentile(share) == pytest.approx(true, rel=0.0101)
-
-
-@given(st.lists(st.floats(0, 3600), min_size=1, max_size=50))
-def test_the_longest_and_the_count_are_exact_and_no_percentile_is_above(durations: list[float]) -> None:
-    histogram = Histogram()
-    for seconds in durations:
-        histogram.add(seconds)
-    assert (histogram.count, histogram.longest) == (len(durations), max(durations))
-    assert all(histogram.percentile(share) <= histogram.longest for share in (0.5, 0.99, 1.0))
-
-
-def test_nothing_counted_has_percentile_0() -> None:
-    assert Histogram().percentile(0.99) == 0
-
-
-def test_a_histogram_stays_small() -> None:
-    histogram = Histogram()
-    for number in range(100_000):
-        histogram.add(math.exp((number % 2203) / 100) * 1e-6)
-    assert len(histogram.buckets) < 1200

@@ -1,38 +1,73 @@
-"""What the calls took: histograms of bounded size and known error, one for each kind of call."""
+"""What the calls took: histograms of fixed size and known error that can be added and subtracted.
+
+A bucket is two per cent wider than the one below it: a percentile is known to within one per cent, from 1 µs to a day.
+The longest duration is known exactly. What happened between two moments is the later histogram less the earlier one.
+"""
 
 import math
-from collections import Counter
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import add, sub
+from typing import Self
 
 GROWTH = 1.02
-"""How much wider each bucket is than the one before; a value is known to within one per cent."""
-
 SMALLEST = 1e-6
+LARGEST = 86_400.0
+BUCKETS_PER_E = 1 / math.log(GROWTH)
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+
+
+def bucket_of(seconds: float) -> int:
+    """Find the bucket of a duration; what is shorter or longer than all of them goes into the first or last."""
+    return int(math.log(min(max(seconds, SMALLEST), LARGEST) / SMALLEST) * BUCKETS_PER_E)
+
+
+def middle_of(bucket: int) -> float:
+    """Return the duration that stands for a bucket: no other of it is further away than one per cent."""
+    return SMALLEST * math.pow(GROWTH, bucket + 0.5)
+
+
+BUCKETS = bucket_of(LARGEST) + 1
 
 
 @dataclass
 class Histogram:
-    """Counts of durations in seconds, in buckets that grow with them; there are some 1 100 from 1 µs to 1 h."""
+    """Counts of durations in seconds."""
 
-    buckets: Counter[int] = field(default_factory=Counter)
+    counts: "array[int]" = field(default_factory=lambda: array("Q", bytes(8 * BUCKETS)), repr=False)
     count: int = 0
     longest: float = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        self.buckets[math.floor(math.log(max(seconds, SMALLEST) / SMALLEST, GROWTH))] += 1
+        self.counts[bucket_of(seconds)] += 1
         self.count += 1
         self.longest = max(self.longest, seconds)
 
     def percentile(self, share: float) -> float:
         """Return the duration that this share of all does not exceed; 0 where nothing was counted."""
-        rank = math.ceil(share * self.count)
-        for bucket in sorted(self.buckets):
-            rank -= self.buckets[bucket]
-            if rank <= 0:
-                return min(SMALLEST * math.pow(GROWTH, bucket + 0.5), self.longest)
-        return 0.0
+        if not self.count:
+            return 0.0
+        bucket = bisect_left(list(accumulate(self.counts)), max(1, math.ceil(share * self.count)))
+        return min(middle_of(bucket), self.longest)
+
+    def copy(self) -> Self:
+        """Return the counts of this moment."""
+        return type(self)(self.counts[:], self.count, self.longest)
+
+    def merged(self, other: "Histogram") -> "Histogram":
+        """Return what was counted here or there."""
+        counts = array("Q", map(add, self.counts, other.counts))
+        return Histogram(counts, self.count + other.count, max(self.longest, other.longest))
+
+    def since(self, earlier: "Histogram") -> "Histogram":
+        """Return what was counted after an earlier moment; its longest duration is known to within one per cent."""
+        lately = Histogram(array("Q", map(sub, self.counts, earlier.counts)), self.count - earlier.count, self.longest)
+        if self.longest == earlier.longest:
+            lately.longest = lately.percentile(1.0)
+        return lately
 
 
 @dataclass
@@ -42,6 +77,19 @@ class Calls:
     durations: Histogram = field(default_factory=Histogram)
     errors: int = 0
     retries: int = 0
+
+    def copy(self) -> "Calls":
+        """Return the numbers of this moment."""
+        return Calls(self.durations.copy(), self.errors, self.retries)
+
+    def merged(self, other: "Calls") -> "Calls":
+        """Return what was called here or there."""
+        return Calls(self.durations.merged(other.durations), self.errors + other.errors, self.retries + other.retries)
+
+    def since(self, earlier: "Calls") -> "Calls":
+        """Return what was called after an earlier moment."""
+        durations = self.durations.since(earlier.durations)
+        return Calls(durations, self.errors - earlier.errors, self.retries - earlier.retries)
 
     def as_dict(self, elapsed: float) -> dict[str, float]:
         """Return the numbers by name; durations are in milliseconds, the rate is per second."""

@@ -2,6 +2,11 @@
 
 Calls in flight are never cancelled: tasks look at a flag between calls, and the client's own timeouts act. A server
 that is away is waited for; whatever was sent without an answer is sent again, under the same uuids.
+
+Without a rate the loop is closed: whoever waits for a slow server offers less, and so measures fewer of the slow calls.
+With one it is open: each batch has an intended start, which follows from the records before it and the rate alone; a
+slow or absent server does not move it. A batch that no producer, or no room in the backlog, was free for starts late,
+and counts that wait into its response time: from intended start to acknowledgement, all attempts and pauses included.
 """
 
 import asyncio
@@ -29,7 +34,7 @@ from netvision_cli.options import SwarmOptions
 from netvision_cli.storing import pause
 from netvision_cli.swarm.account import Account, Batch
 from netvision_cli.swarm.lanes import Service
-from netvision_cli.swarm.latency import Calls
+from netvision_cli.swarm.latency import Calls, Histogram
 
 ALPHABET = string.ascii_letters + string.digits
 IDLE_SECONDS = 0.02
@@ -54,6 +59,7 @@ class Workload:
         self.run_keys = Run.start()
         self.account = Account(self.run_keys)
         self.calls = {"insert": Calls(), "fetch": Calls(), "delete": Calls()}
+        self.responses = Histogram()
         self.stopping = asyncio.Event()
         self.producing = options.producers
         self.offered = 0
@@ -121,7 +127,8 @@ class Workload:
         """Insert one batch after another."""
         try:
             while await self.may_produce():
-                await self.insert(self.next_batch())
+                intended = self.due
+                await self.insert(self.next_batch(), intended)
         finally:
             self.producing -= 1
 
@@ -130,16 +137,17 @@ class Workload:
         while not self.stopping.is_set():
             if self.options.records is not None and self.offered >= self.options.records:
                 self.stop()
-            elif self.is_ahead():
-                await asyncio.sleep(IDLE_SECONDS)
+            elif seconds := self.seconds_ahead():
+                await asyncio.sleep(seconds)
             else:
                 return True
         return False
 
-    def is_ahead(self) -> bool:
-        """Tell whether enough is stored, or enough was offered for the time that has passed."""
-        is_full = 0 < self.options.backlog < self.waiting
-        return is_full or self.clock() < self.due
+    def seconds_ahead(self) -> float:
+        """Return how long to wait before looking again whether there is room and the next batch is due; 0 if so."""
+        if 0 < self.options.backlog < self.waiting:
+            return IDLE_SECONDS
+        return min(IDLE_SECONDS, max(0.0, self.due - self.clock()))
 
     def next_batch(self) -> Batch:
         """Make the next batch: its size and texts follow from the seed and its number."""
@@ -150,12 +158,12 @@ class Workload:
             size = min(size, self.options.records - self.offered)
         self.offered += size
         if self.options.rate is not None:
-            self.due = max(self.due, self.clock()) + size / self.options.rate
+            self.due += size / self.options.rate
         keys = (self.run_keys.key(self.batches, index) for index in range(size))
         records = [Record(key, "".join(chance.choices(ALPHABET, k=self.options.length))) for key in keys]
         return Batch(self.batches, records)
 
-    async def insert(self, batch: Batch) -> None:
+    async def insert(self, batch: Batch, intended: float) -> None:
         """Insert a batch, again and again under the same uuids until the server says what became of it."""
 
         async def attempt() -> list[Record]:
@@ -176,6 +184,8 @@ class Workload:
             self.stop()
         else:
             self.account.acknowledge(batch, answer)
+            if self.options.rate is not None:
+                self.responses.add(self.clock() - intended)
 
     # --- consumers
 
