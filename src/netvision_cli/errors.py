@@ -13,6 +13,7 @@ NetvisionError
 │   └── Unauthorized      4
 ├── Unbalanced            5  the swarm's account does not balance
 ├── Unchecked             6  the swarm's account could not be checked
+├── ThresholdMissed      99  a number of the swarm is not as it should be
 └── Interrupted         130
 """
 
@@ -95,6 +96,12 @@ class Unchecked(NetvisionError):  # noqa: N818 - the state of the account
     """The final read could not be had."""
 
     exit_code = 6
+
+
+class ThresholdMissed(NetvisionError):  # noqa: N818 - what the run did
+    """A number of the run is beyond what `--fail-if` allows."""
+
+    exit_code = 99
 
 
 class Interrupted(NetvisionError):  # noqa: N818 - what the user did

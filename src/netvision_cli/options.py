@@ -1,8 +1,9 @@
 """Options that commands share, as frozen values; the text beside a field is its help."""
 
 import re
+import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from netvision_cli.durations import parse_duration, parse_positive_duration
 from netvision_cli.errors import UsageError
 from netvision_cli.keys import MAX_BATCH
+from netvision_cli.swarm.thresholds import Threshold
 
 
 class Format(StrEnum):
@@ -100,7 +102,9 @@ class SwarmOptions:
     interval: Annotated[float, Duration("Time between two lines.")] = 10.0
     duration: Annotated[float | None, Duration("Stop after this time; without it, never.")] = None
     records: Annotated[int | None, Option("Stop when so many records are inserted.", min=1)] = None
-    rate: Annotated[float | None, Option("Insert at most so many records per second.", min=0.001)] = None
+    rate: Annotated[
+        float | None, Option("Offer so many records per second, however slow the server is.", min=0.001)
+    ] = None
     backlog: Annotated[int, Option("Producers wait while more of the swarm's records are stored; 0: never.", min=0)] = (
         1000
     )
@@ -108,6 +112,10 @@ class SwarmOptions:
     wait: Annotated[float, Wait("How long to wait for the server at the start and for the final read.")] = 30.0
     leave: Annotated[bool, Option("Do not delete what is left at the end.")] = False
     delete_foreign: Annotated[bool, Option("Delete whatever is fetched, also what others inserted.")] = False
+    fail_if: Annotated[
+        tuple[Threshold, ...],
+        Option("End with 99 if this is true, such as 'delete.p99>50ms'.", parser=Threshold.parse, metavar="EXPRESSION"),
+    ] = ()
     json: Annotated[bool, Option("Write each line, and the summary, as JSON.")] = False
 
 
@@ -123,3 +131,29 @@ def read_token(path: Path) -> str:
 def flag(name: str) -> str:
     """Write the name of a field as an option."""
     return f"--{name.replace('_', '-')}"
+
+
+def command_line(command: str, *groups: Any) -> str:  # noqa: ANN401 - any dataclasses
+    """Write the command that gives these values; a token goes by the environment."""
+    words = ["netvision", command]
+    for group in groups:
+        for field in fields(group):
+            value = getattr(group, field.name)
+            if value != field.default and field.name != "token":
+                words += worded(flag(field.name), value)
+    return shlex.join(words)
+
+
+def worded(name: str, value: object) -> list[str]:
+    """Write one option as it is read."""
+    match value:
+        case bool():
+            return [name]
+        case float():
+            return [name, f"{value:.10g}"]
+        case Range():
+            return [name, str(value)]
+        case tuple():
+            return [word for one in value for word in worded(name, one)]
+        case _:
+            return [name, str(value)]

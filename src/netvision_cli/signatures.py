@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -33,7 +33,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def with_values(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
         for name, group in groups.items():
-            values[name] = group(**{option.name: values.pop(option.name) for option in shared[name]})
+            values[name] = group(**{option.name: plain(values.pop(option.name)) for option in shared[name]})
         command(**values)
 
     parameters = [*own, *(option for options in shared.values() for option in options)]
@@ -60,6 +60,13 @@ def spread(group: Any) -> list[inspect.Parameter]:  # noqa: ANN401 - any datacla
 def offered(name: str, kind: Any, option: Option) -> Any:  # noqa: ANN401 - any type
     """Say in Typer's words how a field is given."""
     said = {key: value for key, value in option._asdict().items() if value is not None}
+    if get_origin(kind) is tuple:
+        kind = list[Any]
     if option.parser:
         said["parser"] = checked(option.parser)
     return Annotated[kind, typer.Option(flag(name), **said)]
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value of an option
+    """Freeze what Typer gathered of an option that can be repeated."""
+    return tuple(value) if isinstance(value, list) else value

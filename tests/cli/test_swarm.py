@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -34,6 +33,7 @@ from tests.cli.commands import (
     raw_server,
     running,
 )
+from tests.cli.summaries import summary_of
 from tests.databases import AnyDatabase, SqliteDatabase
 from tests.servers import server_process, wait_until
 
@@ -63,12 +63,6 @@ def samples(done: Ended) -> list[tuple[int, float, int]]:
     found = [LINE.fullmatch(line) for line in done.lines]
     assert all(found), done.out
     return [(int(match[1]), float(match[2]), int(match[3])) for match in found if match]
-
-
-def summary_of(done: Ended) -> dict[str, Any]:
-    """Read the last line of a run in JSON."""
-    summary: dict[str, Any] = json.loads(done.lines[-1])["summary"]
-    return summary
 
 
 def worked(swarm: Running) -> bool:

@@ -1,50 +1,124 @@
 """One run of `netvision swarm`: the workload, its lines, its panel, its signals and its summary."""
 
 import asyncio
-import json
 import random
 import signal
-from contextlib import suppress
-from functools import partial
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from netvision_cli.client import Client, Readiness
-from netvision_cli.errors import Interrupted, NetvisionError, Unbalanced
-from netvision_cli.options import Connection, SwarmOptions
-from netvision_cli.output import discard_stdout, say
+from netvision_cli.errors import Interrupted, NetvisionError, ThresholdMissed, Unbalanced, UsageError
+from netvision_cli.options import Connection, SwarmOptions, command_line
+from netvision_cli.output import say
+from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lanes import Lanes
-from netvision_cli.swarm.panel import shown
-from netvision_cli.swarm.summary import render, summarize
+from netvision_cli.swarm.lines import Lines
+from netvision_cli.swarm.panel import Screen
+from netvision_cli.swarm.snapshot import Snapshot, take
+from netvision_cli.swarm.summary import Circumstances, render, summarize
+from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
 
 
 def run_swarm(connection: Connection, options: SwarmOptions) -> None:
     """Run the swarm until it is told to stop; raises the error that its exit code stands for."""
-    asyncio.run(swarm(connection, options))
+    options = seeded(options)
+    check(options)
+    asyncio.run(swarm(connection, options, command_line("swarm", connection, options)))
 
 
-async def swarm(connection: Connection, options: SwarmOptions) -> None:
+def seeded(options: SwarmOptions) -> SwarmOptions:
+    """Draw a seed where none is given."""
+    return options if options.seed is not None else replace(options, seed=random.randrange(2**32))  # noqa: S311
+
+
+def check(options: SwarmOptions) -> None:
+    """Refuse at once what could not be told at the end."""
+    for threshold in options.fail_if:
+        if threshold.name.startswith("response.") and options.rate is None:
+            msg = f"{threshold.text!r}: without --rate no start is intended, so there are no response times"
+            raise UsageError(msg)
+
+
+async def swarm(connection: Connection, options: SwarmOptions, command: str) -> None:
     """Connect, work, and sum up."""
-    seed = random.randrange(2**32) if options.seed is None else options.seed  # noqa: S311 - no secret
 
     def connect() -> Client:
         return Client(connection.url, token=connection.bearer, timeout=connection.timeout)
 
     async with connect() as client, Lanes(connect) as lanes:
         asking = asyncio.create_task(ask_server(client))
-        workload = Workload(lanes, options, seed)
-        lines = Lines(workload, as_json=options.json)
-        with shown(workload):
-            failure = await conduct(workload, lines)
-        conclude(workload, lines, failure, await asking or await ask_server(client))
+        run = Run(Workload(lanes, options, options.seed or 0), command)
+        failure = await run.conduct()
+        run.conclude(failure, await asking or await ask_server(client))
 
 
-async def conduct(workload: Workload, lines: "Lines") -> NetvisionError | None:
-    """Run a workload with its lines and signals, and return what ended it early; a second signal leaves at once."""
-    reporting = asyncio.create_task(lines.report())
-    reporting.add_done_callback(partial(stop_without_reader, workload))
-    working = asyncio.create_task(workload.run())
-    listen(workload, working)
+class Run:
+    """One run: its workload, and who watches it."""
+
+    def __init__(self, workload: Workload, command: str) -> None:
+        """Prepare to run; `command` is what repeats it."""
+        self.workload = workload
+        self.command = command
+        self.history = History(take(workload))
+        self.screen = Screen(workload, self.history)
+        self.lines = Lines(workload, self.screen)
+
+    async def conduct(self) -> NetvisionError | None:
+        """Let the workload run, and return what ended it early; a second signal leaves at once."""
+        working = asyncio.create_task(self.workload.run())
+        self.listen(working)
+        watchers = self.lines.report(), self.history.record(self.workload), self.screen.refresh()
+        with self.screen.shown():
+            async with watched(self.workload, *watchers):
+                return await ended(working)
+
+    def listen(self, working: "asyncio.Task[None]") -> None:
+        """Stop at the first SIGINT or SIGTERM, and leave at the second."""
+        signals = 0
+
+        def told_to_stop() -> None:
+            nonlocal signals
+            signals += 1
+            if signals > 1:
+                working.cancel()
+                return
+            self.workload.stop()
+            with self.screen.aside():
+                say("stopping: deleting what is left, then checking the account; once more leaves at once")
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):
+                loop.add_signal_handler(number, told_to_stop)
+
+    def conclude(self, failure: NetvisionError | None, server: Readiness | None) -> None:
+        """Print the last line and the summary, and raise what the exit code has to say."""
+        end = take(self.workload)
+        self.history.add(end)
+        summary = self.summarize(end, server)
+        self.lines.finish(end, summary)
+        if self.workload.has_answered:
+            say(render(summary))
+        if error := worst(summary, failure):
+            raise error
+
+    def summarize(self, end: Snapshot, server: Readiness | None) -> dict[str, Any]:
+        """Sum up the whole run."""
+        circumstances = Circumstances(
+            seed=self.workload.seed,
+            command=self.command,
+            server=server,
+            is_checked=self.workload.is_checked,
+            is_bottleneck=self.history.is_bottleneck,
+        )
+        return summarize(end, circumstances, self.workload.options.fail_if)
+
+
+async def ended(working: "asyncio.Task[None]") -> NetvisionError | None:
+    """Wait for the end of the work, and return what ended it early."""
     try:
         await working
     except NetvisionError as error:
@@ -52,49 +126,34 @@ async def conduct(workload: Workload, lines: "Lines") -> NetvisionError | None:
     except asyncio.CancelledError:
         msg = "interrupted before the account was settled; what is left stays stored"
         raise Interrupted(msg) from None
-    finally:
-        reporting.cancel()
     return None
 
 
-def stop_without_reader(workload: Workload, reporting: "asyncio.Task[None]") -> None:
-    """Stop a workload whose lines nobody reads any more."""
-    if not reporting.cancelled() and reporting.exception():
-        workload.stop()
-
-
-def conclude(workload: Workload, lines: "Lines", failure: NetvisionError | None, server: Readiness | None) -> None:
-    """Print the last line and the summary, and raise what the exit code has to say."""
-    summary = summarize(workload, server)
+@asynccontextmanager
+async def watched(workload: Workload, *watching: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have watchers at work meanwhile; the workload stops when one fails, as when nobody reads its lines any more."""
+    tasks = [asyncio.create_task(watcher) for watcher in watching]
+    for task in tasks:
+        task.add_done_callback(lambda task: None if task.cancelled() else workload.stop())
     try:
-        lines.finish(summary)
-    except BrokenPipeError:
-        discard_stdout()
-    if workload.has_answered:
-        say(render(summary))
-    if workload.is_checked and not workload.account.tally.balances:
-        raise Unbalanced(summary["verdict"])
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, BrokenPipeError):
+                raise result
+
+
+def worst(summary: dict[str, Any], failure: NetvisionError | None) -> NetvisionError | None:
+    """Choose what the exit code tells: harm, then an end before its time, then a threshold."""
+    if summary["checked"] and not summary["balances"]:
+        return Unbalanced(summary["verdict"])
     if failure:
-        raise failure
-
-
-def listen(workload: Workload, working: "asyncio.Task[None]") -> None:
-    """Stop at the first SIGINT or SIGTERM, and leave at the second."""
-    signals = 0
-
-    def told_to_stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            working.cancel()
-            return
-        workload.stop()
-        say("stopping: deleting what is left, then checking the account; once more leaves at once")
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, told_to_stop)
+        return failure
+    judged = [Verdict(**threshold) for threshold in summary["thresholds"]]
+    missed = [f"{verdict.fail_if} (it was {verdict.shown})" for verdict in judged if verdict.missed]
+    return ThresholdMissed(f"the run was to fail if {' or if '.join(missed)}") if missed else None
 
 
 async def ask_server(client: Client) -> Readiness | None:
@@ -103,39 +162,3 @@ async def ask_server(client: Client) -> Readiness | None:
         return await client.readiness()
     except NetvisionError:
         return None
-
-
-class Lines:
-    """What standard output gets: one line per interval, and with `as_json` the summary as the last."""
-
-    def __init__(self, workload: Workload, *, as_json: bool) -> None:
-        """Begin with nothing deleted."""
-        self.workload = workload
-        self.as_json = as_json
-        self.total = 0
-        self.until = workload.started
-
-    async def report(self) -> None:
-        """Print a line at the end of every interval."""
-        interval = self.workload.options.interval
-        while True:
-            await asyncio.sleep(max(0.0, self.until + interval - self.workload.clock()))
-            self.until += interval
-            self.print(interval)
-
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Print the line of the last, partial interval, and the summary where it is data."""
-        self.print(round(self.workload.clock() - self.until, 1))
-        if self.as_json:
-            print(json.dumps({"summary": summary}), flush=True)
-
-    def print(self, seconds: float) -> None:
-        """Print how many records were deleted since the line before."""
-        tally = self.workload.account.tally
-        total = tally.deleted + tally.foreign
-        deleted, self.total = total - self.total, total
-        if self.as_json:
-            sample = {"deleted": deleted, "seconds": seconds, "total": total, "created": tally.created}
-            print(json.dumps({**sample, "waiting": self.workload.waiting, "harmed": tally.harmed}), flush=True)
-        else:
-            print(f"deleted {deleted} in {seconds:g} s, total {total}", flush=True)

@@ -1,60 +1,160 @@
-"""The live screen: what the workload and the account hold at this moment. On standard error, below the lines."""
+"""The live screen: what a run holds at this moment. On standard error, below the lines; whole at 80 by 24."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import reduce
 
-from rich.console import Console
+from rich.box import ROUNDED
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from netvision_cli.swarm.history import BUSY_SHARE, History
+from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.workload import Workload
 
-REFRESHES_PER_SECOND = 4
+REFRESH_SECONDS = 0.25
+WIDTH = 80
+NOW_SECONDS = 3
+"""How many of the last seconds are *now*."""
+
+BARS = "▁▂▃▄▅▆▇█"
+TIMES = ("p50", "p95", "p99", "max")
+HARMS = ("lost", "resurrected", "corrupt", "doubled")
+COUNTED_ERRORS = ("insert", "fetch", "delete")
 
 
-class Panel:
-    """A view of a workload that rich renders anew several times a second."""
+class Screen:
+    """The panel on a terminal; whatever else is printed has to put it aside."""
 
-    def __init__(self, workload: Workload) -> None:
-        """Look at a workload."""
+    def __init__(self, workload: Workload, history: History) -> None:
+        """Look at a run."""
         self.workload = workload
+        self.history = history
+        self.console = Console(stderr=True)
+        self.live: Live | None = None
 
-    def __rich__(self) -> Table:
-        """Draw the current numbers."""
-        workload, tally = self.workload, self.workload.account.tally
-        rate = tally.deleted / workload.elapsed if workload.elapsed else 0.0
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row(
-            Text(f"deleted {tally.deleted}", style="bold green"),
-            f"created {tally.created}",
-            f"waiting {workload.waiting}",
-            f"{rate:.0f}/s",
-            Text(f"harmed {tally.harmed}", style="bold red" if tally.harmed else ""),
-            Text(self.state(), style="yellow" if workload.away else "dim"),
-        )
-        return grid
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the panel for a while, if standard error is a terminal that can move its cursor."""
+        if not sys.stderr.isatty() or self.console.is_dumb_terminal:
+            yield
+            return
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
 
-    def state(self) -> str:
-        """Say what the swarm is doing."""
-        if self.workload.away:
-            return f"waiting for the server: {self.workload.away}"
-        return "draining" if self.workload.stopping.is_set() else "running"
+    def begin(self) -> None:
+        """Draw the panel below what is printed already; standard output is not touched, wherever it goes."""
+        self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self.live.start()
+        self.draw()
+
+    def end(self) -> None:
+        """Take the panel off the screen; it is emptied first, or a low terminal would keep a part of it."""
+        if self.live:
+            self.live.update(Text(), refresh=True)
+            self.live.stop()
+            self.live = None
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the panel off the screen while something is printed."""
+        was_shown = self.live is not None
+        self.end()
+        try:
+            yield
+        finally:
+            if was_shown:
+                self.begin()
+
+    async def refresh(self) -> None:
+        """Draw the panel anew several times a second."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the panel as things are now."""
+        if self.live:
+            self.live.update(panel(take(self.workload), self.history.minute), refresh=True)
 
 
-@contextmanager
-def shown(workload: Workload) -> Iterator[None]:
-    """Show the panel while a workload runs, where standard error is a terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    live = Live(
-        Panel(workload),
-        console=Console(stderr=True),
-        refresh_per_second=REFRESHES_PER_SECOND,
-        transient=True,
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    with live:
-        yield
+def panel(now: Snapshot, minute: Sequence[Snapshot]) -> RenderableType:
+    """Lay out the figures of a run and of its last minute, second by second."""
+    lately = reduce(Snapshot.joined, list(minute)[-NOW_SECONDS:]) if minute else now
+    rows = (counts(now), speed(now, lately, minute), harms(now), Text(), calls(now, lately), Text(), state(now, lately))
+    elapsed = timedelta(seconds=int(now.until))
+    return Panel(Group(*rows), title=f"netvision swarm, {elapsed}", title_align="left", width=WIDTH, box=ROUNDED)
+
+
+def counts(now: Snapshot) -> Text:
+    """Say how much was done."""
+    named = {"deleted": now.deleted, "created": now.tally.created, "waiting": now.waiting, "retried": now.retries}
+    return words(named, strong={"deleted"})
+
+
+def speed(now: Snapshot, lately: Snapshot, minute: Sequence[Snapshot]) -> Text:
+    """Draw the last minute of deletions per second."""
+    rates = [second.rate(second.deleted) for second in minute]
+    text = Text.assemble(("rate ", "dim"), (f"{lately.rate(lately.deleted):,.0f}/s ", "bold"), no_wrap=True)
+    text.append(sparkline(rates), style="cyan")
+    return text.append(f" avg {now.rate(now.deleted):,.1f}/s", style="dim")
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw numbers as bars, the highest as high as can be."""
+    top = max(values, default=0.0) or 1.0
+    return "".join(BARS[round(value / top * (len(BARS) - 1))] for value in values)
+
+
+def harms(now: Snapshot) -> Text:
+    """Say what the account holds against the server."""
+    named = {name: getattr(now.tally, name) for name in (*HARMS, "late")}
+    return words(named, alarming={name for name in HARMS if named[name]})
+
+
+def words(named: dict[str, int], strong: Container[str] = (), alarming: Container[str] = ()) -> Text:
+    """Write numbers with their names."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name, number in named.items():
+        style = "bold red" if name in alarming else "bold green" if name in strong else ""
+        text.append(f"{name} ", style=style or "dim").append(f"{number:,}", style=style).append("   ")
+    return text
+
+
+def calls(now: Snapshot, lately: Snapshot) -> Table:
+    """Tabulate the calls: how many now, and since the start how many and how fast, in milliseconds."""
+    table = Table(box=None, expand=True, padding=(0, 0), header_style="dim", show_edge=False)
+    table.add_column("ms", no_wrap=True)
+    for heading in ("now/s", "avg/s", *TIMES, "errors"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figures in now.figures().items():
+        errors = f"{figures['errors']:,}" if name in COUNTED_ERRORS else ""
+        cells = (f"{lately.timed[name].as_dict(lately.seconds)['rate']:,.1f}", f"{figures['rate']:,.1f}")
+        table.add_row(name, *cells, *(milliseconds(figures[time]) for time in TIMES), errors)
+    return table
+
+
+def milliseconds(number: float) -> str:
+    """Write a duration with as many digits as can be read at a glance."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - three digits
+
+
+def state(now: Snapshot, lately: Snapshot) -> Text:
+    """Say what the swarm is doing, what it waits for, and how busy it is itself."""
+    doing = "deleting what is left" if now.is_stopping else "running"
+    is_busy = lately.cpu > BUSY_SHARE
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"own cpu {lately.cpu:.0%} of a core", style="bold yellow" if is_busy else "dim")
+    if is_busy:
+        text.append(": this measures netvision, not the server", style="bold yellow")
+    doing, style = (f"waiting for the server: {now.away}", "bold yellow") if now.away else (doing, "dim")
+    return text.append(f"\n{doing}", style=style)

@@ -1,42 +1,84 @@
-"""What a run did, in words and as data: computed once, shown by whoever asks."""
+"""What a run did, in words and as data: read off its last snapshot once, shown by whoever asks."""
 
+import os
 import platform
-import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from netvision_cli import __version__
 from netvision_cli.client import Readiness
-from netvision_cli.swarm.workload import Workload
-
-BUSY_SHARE = 0.9
-"""A process that used more of its time than this on one core was itself the bottleneck."""
+from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.thresholds import Threshold, Verdict
 
 COLUMNS = ("count", "rate", "p50", "p95", "p99", "p99.9", "max", "errors", "retries")
 
 
-def summarize(workload: Workload, server: Readiness | None) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """Under what a run took place."""
+
+    seed: int
+    command: str
+    """What repeats it."""
+
+    server: Readiness | None
+    is_checked: bool
+    """Whether a final read settled the account."""
+
+    is_bottleneck: bool
+    """Whether this process itself was what limited the run."""
+
+
+def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold, ...] = ()) -> dict[str, Any]:
     """Gather everything that is said at the end; durations of calls are in milliseconds."""
-    elapsed = workload.elapsed
-    cpu_seconds = time.process_time() - workload.cpu_started
-    tally = workload.account.tally
-    return {
-        "seed": workload.seed,
-        "seconds": round(elapsed, 3),
+    calls = end.figures()
+    response = calls.pop("response", None)
+    server = around.server
+    summary = {
+        "seed": around.seed,
+        "seconds": round(end.seconds, 3),
+        "command": around.command,
         "client": f"netvision {__version__}, Python {platform.python_version()}",
         "server": f"netvision {server.version}, {server.database}" if server else "unknown",
-        "calls": {name: calls.as_dict(elapsed) for name, calls in workload.calls.items()},
-        "account": tally.as_dict(),
-        "checked": workload.is_checked,
-        "balances": workload.is_checked and tally.balances,
-        "verdict": verdict(workload),
-        "cpu": round(cpu_seconds / elapsed, 3) if elapsed else 0.0,
+        "machine": machine(),
+        "calls": calls,
+        **({"response": timed_only(response)} if response else {}),
+        "rates": {"created": round(end.rate(end.tally.created), 1), "deleted": round(end.rate(end.deleted), 1)},
+        "attempts": end.attempts,
+        "errors": end.errors,
+        "retries": end.retries,
+        "account": end.tally.as_dict(),
+        "checked": around.is_checked,
+        "balances": around.is_checked and end.tally.balances,
+        "verdict": verdict(end, around),
+        "cpu": round(end.cpu, 3),
+        "warning": bottleneck_warning(end) if around.is_bottleneck else None,
     }
+    return summary | {"thresholds": [asdict(threshold.judge(summary)) for threshold in thresholds]}
 
 
-def verdict(workload: Workload) -> str:
+def timed_only(figures: dict[str, float]) -> dict[str, float]:
+    """Leave out what a response has not: errors and retries are those of its calls."""
+    return {name: figures[name] for name in figures if name not in {"errors", "retries"}}
+
+
+def machine() -> str:
+    """Describe this machine."""
+    return f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores"
+
+
+def bottleneck_warning(end: Snapshot) -> str:
+    """Say that the numbers are not the server's."""
+    return (
+        f"this process used {end.cpu:.0%} of a core and was itself the bottleneck:"
+        " these numbers describe netvision, not the server"
+    )
+
+
+def verdict(end: Snapshot, around: Circumstances) -> str:
     """Say in one sentence what the account proves."""
-    tally = workload.account.tally
-    if not workload.is_checked:
+    tally = end.tally
+    if not around.is_checked:
         return "The account could not be checked: there was no final read."
     if tally.balances:
         return (
@@ -64,22 +106,29 @@ def render(summary: dict[str, Any]) -> str:
         ("lost", "resurrected", "corrupt", "doubled"),
         ("late", "partial", "foreign"),
     )
+    response = {"response": summary["response"]} if "response" in summary else {}
     lines = [
         f"ran {summary['seconds']:.1f} s with seed {summary['seed']}: {summary['client']}; server: {summary['server']}",
         "",
         row("ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
-        *(row(name, calls) for name, calls in summary["calls"].items()),
+        *(row(name, calls) for name, calls in (summary["calls"] | response).items()),
         "",
         *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
         summary["verdict"],
+        *(str(Verdict(**judged)) for judged in summary["thresholds"]),
     ]
-    if summary["cpu"] > BUSY_SHARE:
-        share = f"{summary['cpu']:.0%} of a core"
-        lines.append(f"Warning: this process used {share}, so these numbers describe netvision, not the server.")
+    if summary["warning"]:
+        lines.append(f"Warning: {summary['warning']}.")
     return "\n".join(lines)
 
 
 def row(name: str, cells: dict[str, Any]) -> str:
     """Write one row of the table of calls."""
-    texts = (f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in map(cells.__getitem__, COLUMNS))
-    return f"{name:<7}" + "".join(f"{text:>8}" for text in texts)
+    return f"{name:<8}" + "".join(f"{cell_text(cells.get(name, '-')):>8}" for name in COLUMNS)
+
+
+def cell_text(cell: float | str) -> str:
+    """Write one cell."""
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.0f}" if cell >= 1000 else f"{cell:.4g}"  # noqa: PLR2004 - from where on a fraction says nothing

@@ -1,0 +1,56 @@
+"""What standard output gets: one line per interval, and in JSON the summary as the last."""
+
+import asyncio
+import json
+from typing import Any
+
+from netvision_cli.output import discard_stdout
+from netvision_cli.swarm.panel import Screen
+from netvision_cli.swarm.snapshot import Snapshot, take
+from netvision_cli.swarm.workload import Workload
+
+
+class Lines:
+    """The lines of one run, printed with the panel out of their way."""
+
+    def __init__(self, workload: Workload, screen: Screen) -> None:
+        """Begin with nothing deleted."""
+        self.workload = workload
+        self.screen = screen
+        self.as_json = workload.options.json
+        self.total = 0
+        self.until = 0.0
+
+    async def report(self) -> None:
+        """Print a line at the end of every interval."""
+        interval = self.workload.options.interval
+        while True:
+            await asyncio.sleep(max(0.0, self.until + interval - self.workload.elapsed))
+            self.until += interval
+            self.print(take(self.workload), interval)
+
+    def finish(self, end: Snapshot, summary: dict[str, Any]) -> None:
+        """Print the line of the last, partial interval, and the summary where it is data."""
+        try:
+            self.print(end, max(0.0, round(end.until - self.until, 1)))
+            if self.as_json:
+                print(json.dumps({"summary": summary}), flush=True)
+        except BrokenPipeError:
+            discard_stdout()
+
+    def print(self, now: Snapshot, seconds: float) -> None:
+        """Print how many records were deleted since the line before."""
+        deleted, self.total = now.deleted - self.total, now.deleted
+        with self.screen.aside():
+            print((json_line if self.as_json else text_line)(now, deleted, seconds), flush=True)
+
+
+def json_line(now: Snapshot, deleted: int, seconds: float) -> str:
+    """Write a line for a program."""
+    sample = {"deleted": deleted, "seconds": seconds, "total": now.deleted, "created": now.tally.created}
+    return json.dumps({**sample, "waiting": now.waiting, "harmed": now.tally.harmed})
+
+
+def text_line(now: Snapshot, deleted: int, seconds: float) -> str:
+    """Write a line for a reader."""
+    return f"deleted {deleted} in {seconds:g} s, total {now.deleted}"

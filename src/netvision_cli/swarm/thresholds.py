@@ -1,0 +1,137 @@
+"""What a run must not be: expressions such as `delete.p99>50ms`, read before it begins and judged by its summary."""
+
+import operator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from netvision_cli.durations import parse_duration
+
+CALLS = ("insert", "fetch", "delete")
+TIMED = (*CALLS, "response")
+TIMES = ("p50", "p95", "p99", "p99.9", "max")
+WORDS = (
+    *("created", "recovered", "deleted", "gone", "left"),
+    *("lost", "resurrected", "corrupt", "doubled", "late", "partial", "foreign"),
+)
+
+DURATION, RATE, COUNT, SHARE = "ms", "/s", "", "%"
+
+
+def named() -> Iterator[tuple[str, str]]:
+    """Name everything that is measured, with its unit."""
+    for timed in TIMED:
+        yield from ((f"{timed}.{time}", DURATION) for time in TIMES)
+        yield f"{timed}.count", COUNT
+        yield f"{timed}.rate", RATE
+    for call in CALLS:
+        yield from ((f"{call}.errors", COUNT), (f"{call}.retries", COUNT))
+    yield from (("created.rate", RATE), ("deleted.rate", RATE), ("errors", COUNT), ("retries", COUNT), ("cpu", SHARE))
+    yield from ((word, COUNT) for word in WORDS)
+
+
+UNITS = dict(named())
+OF_ATTEMPTS = frozenset({"errors", *(f"{call}.errors" for call in CALLS)})
+"""What can be given as a share of all calls too."""
+
+NAMES = (
+    f"{', '.join(TIMED)}, each with {', '.join(f'.{time}' for time in TIMES)}, .count and .rate,"
+    f" the first three with .errors and .retries; created.rate, deleted.rate, errors, retries, cpu, {', '.join(WORDS)}"
+)
+COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+split = re.compile(r"([a-z0-9.]+)\s*(>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(/?[a-z%]*)").fullmatch
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound on one number of the summary; the run failed if the expression is true of it."""
+
+    text: str
+    name: str
+    comparison: str
+    limit: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read an expression; raises ValueError with the names there are."""
+        match = split(str(text).strip())
+        if not match:
+            msg = f"{text!r} is not a threshold such as 'delete.p99>50ms'; the names are {NAMES}"
+            raise ValueError(msg)
+        name, comparison, number, unit = match.groups()
+        if name not in UNITS:
+            msg = f"{text!r}: there is no {name!r}; the names are {NAMES}"
+            raise ValueError(msg)
+        if UNITS[name] == DURATION:
+            if unit not in {"ms", "s", "m", "h"}:
+                msg = f"{text!r}: {name} is a duration, so give the unit, as in {name}{comparison}{number}ms"
+                raise ValueError(msg)
+            return cls(str(text), name, comparison, round(parse_duration(number + unit) * 1000, 3), DURATION)
+        units = {UNITS[name], *([SHARE] if name in OF_ATTEMPTS else []), *([COUNT] if UNITS[name] == RATE else [])}
+        if unit not in units:
+            msg = (
+                f"{text!r}: {name} is not given in {unit or 'bare numbers'}; write {' or '.join(written(name, units))}"
+            )
+            raise ValueError(msg)
+        return cls(str(text), name, comparison, float(number), unit if unit == SHARE else UNITS[name])
+
+    def __str__(self) -> str:
+        """Write the expression as it is read."""
+        return self.text
+
+    def judge(self, summary: Mapping[str, Any]) -> "Verdict":
+        """Compare with what was measured; what was never measured is missed."""
+        value = share(summary, self.name) if self.unit == SHARE else measures(summary).get(self.name)
+        missed = value is None or COMPARISONS[self.comparison](value, self.limit)
+        return Verdict(self.text, value, self.unit, missed)
+
+
+def written(name: str, units: set[str]) -> list[str]:
+    """Show how a number can be given."""
+    return [f"{name}>1{unit}" for unit in sorted(units)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A threshold, and the value it was held against."""
+
+    fail_if: str
+    value: float | None
+    unit: str
+    missed: bool
+
+    def __str__(self) -> str:
+        """Say whether the run kept to it."""
+        outcome = "MISSED" if self.missed else "kept"
+        return f"{outcome:<7} fail if {self.fail_if:<24} it was {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """Write the value with its unit."""
+        return (
+            "never measured" if self.value is None else f"{self.value:,.10g}{' ' * (self.unit == DURATION)}{self.unit}"
+        )
+
+
+def measures(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return what can be measured against a threshold, of a summary, by name; without what was never measured."""
+    found: dict[str, float] = {}
+    timed = summary["calls"] | ({"response": summary["response"]} if summary.get("response") else {})
+    for call, figures in timed.items():
+        found |= {f"{call}.{name}": n for name, n in figures.items() if figures["count"] or name not in TIMES}
+    found |= {f"{name}.rate": rate for name, rate in summary["rates"].items()}
+    found |= {name: summary[name] for name in ("errors", "retries")}
+    found |= summary["account"]
+    return found | {"cpu": round(summary["cpu"] * 100, 1)}
+
+
+def share(summary: Mapping[str, Any], name: str) -> float | None:
+    """Return what is given in per cent: how many of the calls failed, or how busy this process was."""
+    if name == "cpu":
+        return measures(summary)["cpu"]
+    figures = summary["calls"].get(name.partition(".")[0])
+    attempts = figures["count"] + figures["errors"] if figures else summary["attempts"]
+    return round(100 * measures(summary)[name] / attempts, 4) if attempts else None

@@ -1,0 +1,158 @@
+"""Thresholds: what can be asked, how it is judged, and what the exit code makes of it."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from netvision_cli.cli import app
+from netvision_cli.errors import NetvisionError, Refused, Unbalanced, Unchecked
+from netvision_cli.swarm.account import Tally
+from netvision_cli.swarm.command import worst
+from netvision_cli.swarm.thresholds import NAMES, UNITS, WORDS, Threshold
+from tests.cli.commands import Ended, netvision, on_sqlite
+from tests.cli.planted import PlantedServer, planted
+from tests.cli.simulation import SimulatedServer
+from tests.cli.summaries import summary_of
+
+NOWHERE = "http://127.0.0.1:1"
+CALLS: dict[str, Any] = {"count": 99, "rate": 9.9, "p50": 10.0, "p95": 40.0, "p99": 50.0, "p99.9": 60.0, "max": 70.0}
+SUMMARY: dict[str, Any] = {
+    "calls": {
+        "insert": CALLS | {"errors": 1, "retries": 1},
+        "fetch": CALLS | {"errors": 0, "retries": 0},
+        "delete": CALLS | {"count": 0, "errors": 0, "retries": 0},
+    },
+    "rates": {"created": 250.0, "deleted": 249.5},
+    "attempts": 199,
+    "errors": 1,
+    "retries": 1,
+    "account": Tally(created=20, deleted=20).as_dict(),
+    "cpu": 0.5,
+}
+
+
+def missed(expression: str, summary: dict[str, Any] = SUMMARY) -> bool:
+    return Threshold.parse(expression).judge(summary).missed
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_missed"),
+    [
+        ("insert.p99>50ms", False),
+        ("insert.p99>=50ms", True),
+        ("insert.p99 > 0.0499s", True),
+        ("insert.p99.9<1m", True),
+        ("deleted.rate<500", True),
+        ("deleted.rate<249.5/s", False),
+        ("errors>0", True),
+        ("errors>0.6%", False),
+        ("errors>0.5%", True),
+        ("insert.errors>=1%", True),
+        ("fetch.errors>0%", False),
+        ("lost>0", False),
+        ("cpu>90%", False),
+        ("created<20", False),
+        ("insert.count<=99", True),
+    ],
+)
+def test_an_expression_is_true_or_false_of_a_run(expression: str, is_missed: bool) -> None:  # noqa: FBT001
+    assert missed(expression) is is_missed
+
+
+@pytest.mark.parametrize("expression", ["delete.p99>1h", "delete.errors>50%", "response.max>1h"])
+def test_what_was_never_measured_is_missed(expression: str) -> None:
+    judged = Threshold.parse(expression).judge(SUMMARY)
+    assert (judged.missed, judged.shown) == (True, "never measured")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_name_can_be_asked_for_and_is_listed(name: str) -> None:
+    unit = UNITS[name]
+    assert Threshold.parse(f"{name}>1{unit}").name == name
+    assert name in NAMES or all(part in NAMES for part in (name.split(".", maxsplit=1)[0], f".{name.split('.', 1)[1]}"))
+
+
+def test_every_word_of_the_account_can_be_asked_for() -> None:
+    assert set(WORDS) == {field.name for field in fields(Tally)}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *("", "p99>50ms", "delete.p98>50ms", "response.errors>1", "delete.p99=50ms", "delete.p99>"),
+        *("delete.p99>50", "delete.p99>50%", "delete.p99>-1ms", "delete.p99>1e3ms"),
+        *("lost>1%", "errors>1ms", "deleted.rate<5ms", "cpu>1"),
+    ],
+)
+def test_a_wrong_expression_is_refused_at_once(expression: str) -> None:
+    result = CliRunner(env={"NETVISION_URL": NOWHERE}).invoke(app, ["swarm", "--wait", "1h", "--fail-if", expression])
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_wrong_name_is_told_with_the_names_there_are() -> None:
+    done = netvision(NOWHERE, "swarm", "--fail-if", "delay.p99>50ms")
+    assert done.code == 2
+    assert all(name in done.err for name in ("delay.p99", "response", "deleted.rate", "resurrected"))
+
+
+def test_response_times_can_be_asked_for_only_with_a_rate() -> None:
+    done = netvision(NOWHERE, "swarm", "--fail-if", "response.p99>50ms")
+    assert done.code == 2
+    assert "--rate" in done.err
+
+
+@on_sqlite
+def test_a_run_within_its_thresholds_shows_them_and_ends_well(service: str) -> None:
+    done = netvision(service, "swarm", "--records", "50", "--json", *fail_if("delete.p99>1h", "errors>0.1%"))
+    assert done.code == 0, done.err
+    judged = summary_of(done)["thresholds"]
+    assert [(one["fail_if"], one["missed"]) for one in judged] == [("delete.p99>1h", False), ("errors>0.1%", False)]
+    assert judged[0]["value"] == summary_of(done)["calls"]["delete"]["p99"]
+    assert done.err.count("\nkept ") == 2
+
+
+@on_sqlite
+def test_a_missed_threshold_is_99(service: str) -> None:
+    done = netvision(service, "swarm", "--records", "50", "--json", *fail_if("deleted.rate<1000000", "lost>0"))
+    assert done.code == 99
+    missing, kept = summary_of(done)["thresholds"]
+    assert (missing["missed"], kept["missed"]) == (True, False)
+    assert f"Error: the run was to fail if deleted.rate<1000000 (it was {missing['value']:,}/s)\n" in done.err
+
+
+def test_errors_that_retries_overcame_can_be_too_many() -> None:
+    with planted(PlantedServer(SimulatedServer(1), overloads=0.2)) as url:
+        done: Ended = netvision(url, "swarm", "--records", "300", *fail_if("errors>5%"))
+    assert done.code == 99
+
+
+def fail_if(*expressions: str) -> list[str]:
+    return [word for expression in expressions for word in ("--fail-if", expression)]
+
+
+@pytest.mark.parametrize(
+    ("balances", "failure", "code"),
+    [
+        (False, None, 5),
+        (True, Unchecked("no read"), 6),
+        (True, Refused("no"), 4),
+        (True, None, 99),
+    ],
+)
+def test_harm_and_an_early_end_come_before_a_threshold(
+    balances: bool,  # noqa: FBT001
+    failure: NetvisionError | None,
+    code: int,
+) -> None:
+    summary = {
+        "checked": not failure,
+        "balances": balances,
+        "verdict": "",
+        "thresholds": [{"fail_if": "errors>0", "value": 1, "unit": "", "missed": True}],
+    }
+    error = worst(summary, failure)
+    assert error
+    assert error.exit_code == code
+    assert isinstance(error, Unbalanced) or balances
