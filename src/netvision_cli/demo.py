@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,11 +68,17 @@ def announced_url(process: "subprocess.Popen[str]") -> str:
     said: list[str] = []
     for line in process.stderr or ():
         if line.startswith(ANNOUNCEMENT):
-            Thread(target=lambda: sys.stderr.writelines(process.stderr or ()), daemon=True).start()
+            Thread(target=pass_on, args=(process.stderr,), daemon=True).start()
             return line.removeprefix(ANNOUNCEMENT).strip()
         said.append(line)
     msg = f"the server did not start: {''.join(said).strip() or 'it said nothing'}"
     raise ServerError(msg)
+
+
+def pass_on(lines: Iterable[str]) -> None:
+    """Say what the server says, wherever standard error goes by then: a panel may have taken it over."""
+    for line in lines:
+        sys.stderr.write(line)
 
 
 def stop(process: "subprocess.Popen[str]") -> None:

@@ -87,7 +87,7 @@ class Run:
                 return
             self.workload.stop()
             with self.screen.aside():
-                say("stopping: deleting what is left, then checking the account; once more leaves at once")
+                say("stopping: deleting what is left, then the account; once more leaves at once")
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

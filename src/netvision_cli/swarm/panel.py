@@ -19,7 +19,10 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.workload import Workload
 
 REFRESH_SECONDS = 0.25
-WIDTH = 80
+WIDTH = 78
+ROOM_FOR_ECHO = 2
+"""Columns left free: a ^C that a full last line of the panel pushed to the next one would move everything."""
+
 NOW_SECONDS = 3
 """How many of the last seconds are *now*."""
 
@@ -84,15 +87,17 @@ class Screen:
     def draw(self) -> None:
         """Draw the panel as things are now."""
         if self.live:
-            self.live.update(panel(take(self.workload), self.history.minute), refresh=True)
+            width = min(WIDTH, self.console.width - ROOM_FOR_ECHO)
+            self.live.update(panel(take(self.workload), self.history.minute, width), refresh=True)
 
 
-def panel(now: Snapshot, minute: Sequence[Snapshot]) -> RenderableType:
+def panel(now: Snapshot, minute: Sequence[Snapshot], width: int = WIDTH) -> RenderableType:
     """Lay out the figures of a run and of its last minute, second by second."""
     lately = reduce(Snapshot.joined, list(minute)[-NOW_SECONDS:]) if minute else now
-    rows = (counts(now), speed(now, lately, minute), harms(now), Text(), calls(now, lately), Text(), state(now, lately))
-    elapsed = timedelta(seconds=int(now.until))
-    return Panel(Group(*rows), title=f"netvision swarm, {elapsed}", title_align="left", width=WIDTH, box=ROUNDED)
+    bars = Text(sparkline([second.rate(second.deleted) for second in minute]), style="cyan", no_wrap=True)
+    rows = (counts(now), harms(now), Text(), speed(now, lately), bars, Text(), calls(now, lately), Text())
+    title = f"netvision swarm, {timedelta(seconds=int(now.until))}"
+    return Panel(Group(*rows, *state(now, lately)), title=title, title_align="left", width=width, box=ROUNDED)
 
 
 def counts(now: Snapshot) -> Text:
@@ -101,12 +106,10 @@ def counts(now: Snapshot) -> Text:
     return words(named, strong={"deleted"})
 
 
-def speed(now: Snapshot, lately: Snapshot, minute: Sequence[Snapshot]) -> Text:
-    """Draw the last minute of deletions per second."""
-    rates = [second.rate(second.deleted) for second in minute]
-    text = Text.assemble(("rate ", "dim"), (f"{lately.rate(lately.deleted):,.0f}/s ", "bold"), no_wrap=True)
-    text.append(sparkline(rates), style="cyan")
-    return text.append(f" avg {now.rate(now.deleted):,.1f}/s", style="dim")
+def speed(now: Snapshot, lately: Snapshot) -> Text:
+    """Say how many records are deleted per second."""
+    text = Text.assemble(("rate ", "dim"), (f"{lately.rate(lately.deleted):,.1f}/s now", "bold"), no_wrap=True)
+    return text.append(f"   {now.rate(now.deleted):,.1f}/s since the start", style="dim")
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -123,7 +126,7 @@ def harms(now: Snapshot) -> Text:
 
 def words(named: dict[str, int], strong: Container[str] = (), alarming: Container[str] = ()) -> Text:
     """Write numbers with their names."""
-    text = Text(no_wrap=True, overflow="ellipsis")
+    text = Text()
     for name, number in named.items():
         style = "bold red" if name in alarming else "bold green" if name in strong else ""
         text.append(f"{name} ", style=style or "dim").append(f"{number:,}", style=style).append("   ")
@@ -148,13 +151,13 @@ def milliseconds(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - three digits
 
 
-def state(now: Snapshot, lately: Snapshot) -> Text:
+def state(now: Snapshot, lately: Snapshot) -> Iterator[Text]:
     """Say what the swarm is doing, what it waits for, and how busy it is itself."""
-    doing = "deleting what is left" if now.is_stopping else "running"
-    is_busy = lately.cpu > BUSY_SHARE
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"own cpu {lately.cpu:.0%} of a core", style="bold yellow" if is_busy else "dim")
-    if is_busy:
-        text.append(": this measures netvision, not the server", style="bold yellow")
-    doing, style = (f"waiting for the server: {now.away}", "bold yellow") if now.away else (doing, "dim")
-    return text.append(f"\n{doing}", style=style)
+    busy = Text(f"own cpu {lately.cpu:.0%} of a core", style="dim")
+    if lately.cpu > BUSY_SHARE:
+        busy = Text(f"{busy}: these numbers describe netvision, not the server", style="bold yellow")
+    yield busy
+    if now.away:
+        yield Text(f"waiting for the server: {now.away}", style="bold yellow")
+    else:
+        yield Text("deleting what is left" if now.is_stopping else "running", style="dim")
