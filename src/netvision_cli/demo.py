@@ -28,7 +28,7 @@ def run_demo(options: SwarmOptions) -> None:
     interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="netvision-") as folder, server(Path(folder)) as url:
         say(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
-        run_swarm(Connection(url=url), options)
+        run_swarm(Connection(url=url), options, "demo")
 
 
 def interrupt_on_signals() -> None:

@@ -116,6 +116,8 @@ class SwarmOptions:
         tuple[Threshold, ...],
         Option("End with 99 if this is true, such as 'delete.p99>50ms'.", parser=Threshold.parse, metavar="EXPRESSION"),
     ] = ()
+    compare: Annotated[Path | None, Option("Show this run beside an earlier one: what its --json wrote.")] = None
+    report: Annotated[Path | None, Option("Write the whole run as a page to this file.")] = None
     json: Annotated[bool, Option("Write each line, and the summary, as JSON.")] = False
 
 

@@ -1,32 +1,48 @@
 """One run of `netvision swarm`: the workload, its lines, its panel, its signals and its summary."""
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, ThresholdMissed, Unbalanced, UsageError
 from netvision_cli.options import Connection, SwarmOptions, command_line
 from netvision_cli.output import say
+from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lanes import Lanes
 from netvision_cli.swarm.lines import Lines
 from netvision_cli.swarm.panel import Screen
+from netvision_cli.swarm.report import report
 from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import Circumstances, render, summarize
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
 
 
-def run_swarm(connection: Connection, options: SwarmOptions) -> None:
+@dataclass(frozen=True)
+class Purpose:
+    """What a run is for, besides itself."""
+
+    command: str
+    """What repeats it."""
+
+    old: dict[str, Any] | None = None
+    """The summary of a run to compare it with."""
+
+
+def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swarm") -> None:
     """Run the swarm until it is told to stop; raises the error that its exit code stands for."""
     options = seeded(options)
     check(options)
-    asyncio.run(swarm(connection, options, command_line("swarm", connection, options)))
+    old = read_summary(options.compare) if options.compare else None
+    command = command_line(program, *([connection] if program == "swarm" else []), options)
+    asyncio.run(swarm(connection, options, Purpose(command, old)))
 
 
 def seeded(options: SwarmOptions) -> SwarmOptions:
@@ -35,14 +51,17 @@ def seeded(options: SwarmOptions) -> SwarmOptions:
 
 
 def check(options: SwarmOptions) -> None:
-    """Refuse at once what could not be told at the end."""
+    """Refuse at once what could not be done at the end."""
+    if options.report and not os.access(options.report if options.report.exists() else options.report.parent, os.W_OK):
+        msg = f"cannot write the report to {options.report}"
+        raise UsageError(msg)
     for threshold in options.fail_if:
         if threshold.name.startswith("response.") and options.rate is None:
             msg = f"{threshold.text!r}: without --rate no start is intended, so there are no response times"
             raise UsageError(msg)
 
 
-async def swarm(connection: Connection, options: SwarmOptions, command: str) -> None:
+async def swarm(connection: Connection, options: SwarmOptions, purpose: Purpose) -> None:
     """Connect, work, and sum up."""
 
     def connect() -> Client:
@@ -50,7 +69,7 @@ async def swarm(connection: Connection, options: SwarmOptions, command: str) -> 
 
     async with connect() as client, Lanes(connect) as lanes:
         asking = asyncio.create_task(ask_server(client))
-        run = Run(Workload(lanes, options, options.seed or 0), command)
+        run = Run(Workload(lanes, options, options.seed or 0), purpose)
         failure = await run.conduct()
         run.conclude(failure, await asking or await ask_server(client))
 
@@ -58,10 +77,10 @@ async def swarm(connection: Connection, options: SwarmOptions, command: str) -> 
 class Run:
     """One run: its workload, and who watches it."""
 
-    def __init__(self, workload: Workload, command: str) -> None:
-        """Prepare to run; `command` is what repeats it."""
+    def __init__(self, workload: Workload, purpose: Purpose) -> None:
+        """Prepare to run."""
         self.workload = workload
-        self.command = command
+        self.purpose = purpose
         self.history = History(take(workload))
         self.screen = Screen(workload, self.history)
         self.lines = Lines(workload, self.screen)
@@ -102,14 +121,27 @@ class Run:
         self.lines.finish(end, summary)
         if self.workload.has_answered:
             say(render(summary))
-        if error := worst(summary, failure):
+            if self.purpose.old:
+                say(f"\n{compare(self.purpose.old, summary)}")
+        trouble = self.write_report(summary)
+        if error := worst(summary, failure) or trouble:
             raise error
+
+    def write_report(self, summary: dict[str, Any]) -> NetvisionError | None:
+        """Write the report where one is wanted; return why it could not be written."""
+        path = self.workload.options.report
+        try:
+            if path:
+                path.write_text(report(summary, self.history.intervals), encoding="utf-8")
+        except OSError as error:
+            return NetvisionError(f"cannot write the report to {path} ({error.strerror})")
+        return None
 
     def summarize(self, end: Snapshot, server: Readiness | None) -> dict[str, Any]:
         """Sum up the whole run."""
         circumstances = Circumstances(
             seed=self.workload.seed,
-            command=self.command,
+            command=self.purpose.command,
             server=server,
             is_checked=self.workload.is_checked,
             is_bottleneck=self.history.is_bottleneck,

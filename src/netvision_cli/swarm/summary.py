@@ -3,6 +3,7 @@
 import os
 import platform
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from netvision_cli import __version__
@@ -37,6 +38,7 @@ def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold,
     summary = {
         "seed": around.seed,
         "seconds": round(end.seconds, 3),
+        "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": around.command,
         "client": f"netvision {__version__}, Python {platform.python_version()}",
         "server": f"netvision {server.version}, {server.database}" if server else "unknown",

@@ -1,0 +1,61 @@
+"""Two runs side by side: the summary of an earlier one, as `--json` wrote it, and that of this one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from netvision_cli.errors import UsageError
+from netvision_cli.swarm.thresholds import UNITS, measures
+
+LIKENESSES = ("command", "client", "server", "machine")
+"""What should be the same, or the numbers say little."""
+
+WIDTHS = (20, 14, 14, 10)
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read the summary that the last line of a file holds."""
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["summary"]
+        measures(summary)
+    except OSError as error:
+        msg = f"cannot read {path} ({error.strerror})"
+        raise UsageError(msg) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        msg = f"{path} does not end with a summary; write one with netvision swarm --json > {path}"
+        raise UsageError(msg) from error
+    return dict(summary)
+
+
+def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Write a table of what was measured in both runs and is not nothing in both, and name what else differs."""
+    before, now = measures(old), measures(new)
+    lines = [line("", "before", "now", "change")]
+    for name in UNITS:
+        if before.get(name) or now.get(name):
+            one, other = before.get(name), now.get(name)
+            lines.append(line(label(name), number(one), number(other), change(one, other)))
+    different = [name for name in LIKENESSES if old.get(name) != new.get(name)]
+    lines += [f"not the same {name}: {old.get(name)}, now {new.get(name)}" for name in different]
+    return "\n".join(lines)
+
+
+def label(name: str) -> str:
+    """Name a number with its unit."""
+    return f"{name} {UNITS[name]}".rstrip()
+
+
+def number(value: float | None) -> str:
+    """Write a number of either run."""
+    return "-" if value is None else f"{value:,.10g}"
+
+
+def change(before: float | None, now: float | None) -> str:
+    """Say by how many per cent a number has changed."""
+    return f"{100 * (now / before - 1):+.1f} %" if before and now is not None else ""
+
+
+def line(*cells: str) -> str:
+    """Write one row, the first cell to the left and the others to the right."""
+    first, *others = zip(cells, WIDTHS, strict=True)
+    return (first[0].ljust(first[1]) + "".join(cell.rjust(width) for cell, width in others)).rstrip()

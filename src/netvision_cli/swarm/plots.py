@@ -1,0 +1,181 @@
+"""Plots as SVG elements, for a page that loads nothing: curves over time, and distributions."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from xml.etree.ElementTree import Element
+
+WIDTH, HEIGHT = 760, 220
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 26
+TICKS = 5
+TIME_STEPS = (*(1, 2, 5, 10, 15, 30), *(60, 120, 300, 600, 900, 1800), *(3600, 7200, 14400, 43200, 86400))
+MINUTE, HOUR = 60, 3600
+
+Value = float | None
+
+
+def element(name: str, /, *content: "str | Element", **attributes: object) -> Element:
+    """Make an element; what it holds is escaped when it is written. A trailing _ of a name is dropped, others are -."""
+    made = Element(name, {key.rstrip("_").replace("_", "-"): str(value) for key, value in attributes.items()})
+    for item in content:
+        if isinstance(item, Element):
+            made.append(item)
+        elif len(made):
+            made[-1].tail = (made[-1].tail or "") + item
+        else:
+            made.text = (made.text or "") + item
+    return made
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of time with a name."""
+
+    start: float
+    end: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where values go, from one end of an axis to the other, and which of them are written beside it."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: Sequence[float]
+    label: Callable[[float], str]
+    is_log: bool = False
+
+    def place(self, value: float) -> float:
+        """Return the coordinate of a value."""
+        low, high, value = (math.log(n) if self.is_log else n for n in (self.low, self.high, max(value, self.low)))
+        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
+
+
+def time_axis(end: float) -> Axis:
+    """Lay out seconds from left to right."""
+    step = next((step for step in TIME_STEPS if end / step <= 2 * TICKS), math.ceil(end / TICKS))
+    ticks = [n * step for n in range(int(end / step) + 1)]
+    return Axis(0, max(end, 1e-3), LEFT, WIDTH - RIGHT, ticks, clock)
+
+
+def linear_axis(values: Sequence[float]) -> Axis:
+    """Lay out values from 0 upwards."""
+    high = max(values, default=0.0) or 1.0
+    step = nice(high / TICKS)
+    count = math.ceil(high / step)
+    return Axis(0, count * step, HEIGHT - BOTTOM, TOP, [n * step for n in range(count + 1)], figure)
+
+
+def log_axis(values: Sequence[float], start: float = HEIGHT - BOTTOM, end: float = TOP) -> Axis:
+    """Lay out values so that the same distance is the same ratio; whole decades, or less where there is only one."""
+    low, high = min(values, default=1.0), max(values, default=10.0)
+    marks = [digit * 10.0**power for power in range(-4, 9) for digit in (1, 2, 5)]
+    low = max((mark for mark in marks if mark <= low), default=marks[0])
+    high = min((mark for mark in marks if mark > high), default=marks[-1])
+    ticks = [mark for mark in marks if low <= mark <= high]
+    if len(ticks) > 2 * TICKS:
+        ticks = [mark for mark in ticks if math.log10(mark).is_integer()]
+    return Axis(low, high, start, end, ticks, figure, is_log=True)
+
+
+def nice(step: float) -> float:
+    """Round a step up to 1, 2 or 5 times a power of ten."""
+    power: float = 10.0 ** math.floor(math.log10(step))
+    return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= step * (1 - 1e-9))
+
+
+def figure(value: float) -> str:
+    """Write a number as it is read at a glance."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+
+
+def clock(seconds: float) -> str:
+    """Write a time since the start."""
+    if seconds < 2 * MINUTE:
+        return f"{seconds:.3g} s"
+    if seconds < 2 * HOUR:
+        return f"{seconds // MINUTE:.0f}:{seconds % MINUTE:02.0f} min"
+    return f"{seconds // HOUR:.0f}:{seconds % HOUR // MINUTE:02.0f} h"
+
+
+def over_time(
+    times: Sequence[tuple[float, float]],
+    curves: Mapping[str, Sequence[Value]],
+    unit: str,
+    bands: Sequence[Band] = (),
+    *,
+    is_log: bool = False,
+) -> Element:
+    """Draw curves whose values each hold from one time to another."""
+    known = [value for values in curves.values() for value in values if value]
+    x, y = time_axis(times[-1][1]), (log_axis if is_log else linear_axis)(known)
+    middles = [x.place((start + end) / 2) for start, end in times]
+    drawn = [line(number, middles, values, y) for number, values in enumerate(curves.values())]
+    tips = [
+        shade(x, Band(start, end, read_off(curves, place, unit)), "tip") for place, (start, end) in enumerate(times)
+    ]
+    return chart([*grid(x, y, unit), *(shade(x, band, "band") for band in bands), *drawn, *tips], list(curves))
+
+
+def read_off(curves: Mapping[str, Sequence[Value]], place: int, unit: str) -> str:
+    """Write the values of all curves at one place."""
+    values = {name: values[place] for name, values in curves.items()}
+    return ", ".join(f"{name} {figure(value)} {unit}".rstrip() for name, value in values.items() if value is not None)
+
+
+def distribution(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> Element:
+    """Draw how often each value occurs, in per cent of its curve; values on a logarithmic axis."""
+    x = log_axis([value for curve in curves.values() for value, _ in curve], LEFT, WIDTH - RIGHT)
+    y = linear_axis([share for curve in curves.values() for _, share in curve])
+    drawn = [
+        line(number, [x.place(value) for value, _ in curve], [share for _, share in curve], y)
+        for number, curve in enumerate(curves.values())
+    ]
+    return chart([*grid(x, y, "%"), *drawn, text(WIDTH - RIGHT, HEIGHT - BOTTOM - 6, unit, "end")], list(curves))
+
+
+def chart(content: Sequence[Element], names: Sequence[str]) -> Element:
+    """Put a drawing and its legend together."""
+    keys = (element("span", name, class_=f"key c{number}") for number, name in enumerate(names))
+    drawing = element("svg", *content, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    return element("figure", drawing, element("figcaption", *keys))
+
+
+def grid(x: Axis, y: Axis, unit: str) -> Iterator[Element]:
+    """Draw the lines behind the curves, and what they stand for."""
+    for value in y.ticks:
+        at = y.place(value)
+        yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="grid")
+        yield text(LEFT - 6, at + 4, f"{y.label(value)} {unit}", "end")
+    for value in x.ticks:
+        yield text(x.place(value), HEIGHT - 8, x.label(value), "middle")
+
+
+def text(x: float, y: float, content: str, anchor: str) -> Element:
+    """Write in a drawing."""
+    return element("text", content, x=x, y=y, text_anchor=anchor)
+
+
+def line(number: int, places: Sequence[float], values: Sequence[Value], y: Axis) -> Element:
+    """Draw a curve, with a gap where there is no value."""
+    points = zip(places, values, strict=True)
+    pieces = (list(piece) for is_known, piece in groupby(points, lambda point: point[1] is not None) if is_known)
+    return element("path", d="".join(stroke(piece, y) for piece in pieces), class_=f"curve c{number}")
+
+
+def stroke(piece: Sequence[tuple[float, Value]], y: Axis) -> str:
+    """Draw from point to point; one that is alone is a dot."""
+    places = [f"{place},{y.place(value or 0.0)}" for place, value in piece]
+    return "M" + "L".join(places if len(places) > 1 else places * 2)
+
+
+def shade(x: Axis, band: Band, kind: str) -> Element:
+    """Mark a stretch of time, with its name for a pointer."""
+    left, right = x.place(band.start), x.place(band.end)
+    title = element("title", f"{clock(band.start)} to {clock(band.end)}: {band.name}")
+    width = max(0.1, round(right - left, 1))
+    return element("rect", title, x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP, class_=kind)

@@ -1,0 +1,211 @@
+"""A run as one page that opens anywhere: HTML and SVG without a script, and nothing to load from elsewhere."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+from xml.etree.ElementTree import Element, tostring
+
+from netvision_cli.swarm.latency import middle_of
+from netvision_cli.swarm.plots import Band, Value, clock, distribution, element, over_time
+from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.summary import COLUMNS, cell_text
+from netvision_cli.swarm.thresholds import Verdict
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+STYLE = files("netvision_cli.swarm").joinpath("report.css")
+
+MEANINGS = {
+    "created": "inserts that the server acknowledged",
+    "recovered": "found stored, though their insert was never acknowledged",
+    "deleted": "deletions that the server acknowledged",
+    "gone": "absent after a deletion that was asked and never confirmed",
+    "left": "still stored at the end",
+    "lost": "acknowledged, and absent though nobody here asked to delete them",
+    "resurrected": "back after an acknowledged deletion",
+    "corrupt": "another text than was sent, or a uuid that this run never made",
+    "doubled": "deleted twice, or twice in one answer",
+    "late": "back because an insert without an answer was served after the deletion; no fault",
+    "partial": "batches seen in part while their insert was unknown; no fault",
+    "foreign": "deleted, though others inserted them",
+}
+HARMS = frozenset({"lost", "resurrected", "corrupt", "doubled"})
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+BUCKETS_PER_POINT = 6
+"""How many buckets of a histogram make one point of its drawing: twelve per cent wide."""
+
+
+def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
+    """Write the page of a run, by its summary and its history."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width"),
+        element("title", f"netvision swarm, {summary['ended']}"),
+        element("style", STYLE.read_text(encoding="utf-8")),
+    )
+    sections = (outcome(summary), facts(summary), calls(summary), time(intervals), spread(intervals), account(summary))
+    body = element("body", *(part for section in sections for part in section))
+    return "<!DOCTYPE html>\n" + tostring(element("html", head, body, lang="en"), encoding="unicode", method="html")
+
+
+def outcome(summary: Mapping[str, Any]) -> Iterator[Element]:
+    """Say what came of it: the account in words, thresholds, warnings."""
+    yield element("h1", "netvision swarm")
+    yield aside(f"{clock(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}")
+    yield element("p", summary["verdict"], class_="good" if summary["balances"] else "bad")
+    if summary["warning"]:
+        yield element("p", f"Warning: {summary['warning']}.", class_="bad")
+    if summary["thresholds"]:
+        yield element("h2", "Thresholds")
+        yield table(("fail if", "it was", ""), [threshold(Verdict(**judged)) for judged in summary["thresholds"]])
+
+
+def threshold(verdict: Verdict) -> tuple[Element, ...]:
+    """Write the row of a threshold."""
+    word = element("td", "missed" if verdict.missed else "kept", class_="bad" if verdict.missed else "good")
+    return cell(verdict.fail_if), cell(verdict.shown), word
+
+
+def facts(summary: Mapping[str, Any]) -> Iterator[Element]:
+    """Say who measured what, and how to do it again."""
+    yield element("h2", "What ran")
+    named = {
+        "client": summary["client"],
+        "server and database": summary["server"],
+        "machine of the client": summary["machine"],
+        "own CPU": f"{summary['cpu']:.0%} of a core",
+        "seed": str(summary["seed"]),
+    }
+    yield table((), [(cell(name), cell(fact)) for name, fact in named.items()])
+    yield element("p", "Do it again:")
+    yield element("pre", summary["command"])
+
+
+def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
+    """Tabulate the calls of the whole run."""
+    yield element("h2", "Calls")
+    rates = summary["rates"]
+    yield element(
+        "p",
+        f"{rates['created']:,} records created and {rates['deleted']:,} deleted per second;"
+        f" {summary['errors']:,} of {summary['attempts']:,} calls failed. Durations are in milliseconds.",
+    )
+    response = {"response": summary["response"]} if "response" in summary else {}
+    rows = [
+        (cell(name), *(number(cell_text(figures.get(column, ""))) for column in COLUMNS))
+        for name, figures in (summary["calls"] | response).items()
+    ]
+    yield table(("", *COLUMNS), rows)
+    if response:
+        yield aside("A response counts from the intended start of its batch, an insert from when it was sent.")
+
+
+def time(intervals: Sequence[Snapshot]) -> Iterator[Element]:
+    """Draw what happened when."""
+    if not intervals:
+        return
+    bands = list(events(intervals))
+    yield element("h2", "Over time")
+    if bands:
+        listed = [(cell(clock(band.start)), cell(clock(band.end)), cell(band.name)) for band in bands]
+        yield table(("from", "to", "event (shaded below)"), listed)
+    times = [(span.until - span.seconds, span.until) for span in intervals]
+    for heading, unit, curves in drawings(intervals):
+        yield element("h3", heading)
+        yield over_time(times, curves, unit, bands, is_log=unit == "ms")
+
+
+def drawings(intervals: Sequence[Snapshot]) -> Iterator[tuple[str, str, dict[str, list[Value]]]]:
+    """Name what is drawn over time, each with its unit and its curves."""
+
+    def curve(value: Callable[[Snapshot], Value]) -> list[Value]:
+        return [value(span) for span in intervals]
+
+    rates = {"deleted": curve(lambda s: s.rate(s.deleted)), "created": curve(lambda s: s.rate(s.tally.created))}
+    yield "Records per second", "/s", rates
+    for name in intervals[0].timed:
+        heading = "From intended start to acknowledgement" if name == "response" else f"How long {name} took"
+        yield heading, "ms", percentiles(intervals, name)
+    yield "Records waiting to be deleted", "", {"waiting": curve(lambda s: s.waiting)}
+    failures = {"errors": curve(lambda s: s.rate(s.errors)), "retries": curve(lambda s: s.rate(s.retries))}
+    yield "Calls that failed or were made again, per second", "/s", failures
+    yield "Own CPU, of a core", "%", {"own CPU": curve(lambda s: 100 * s.cpu)}
+
+
+def percentiles(intervals: Sequence[Snapshot], name: str) -> dict[str, list[Value]]:
+    """Return the percentiles of one kind of call in each interval, in milliseconds; None where there was no call."""
+    durations = [span.timed[name].durations for span in intervals]
+    return {
+        label: [1000 * histogram.percentile(share) if histogram.count else None for histogram in durations]
+        for label, share in PERCENTILES.items()
+    }
+
+
+def events(intervals: Sequence[Snapshot]) -> Iterator[Band]:
+    """Find when the server was away, and when the rest was deleted."""
+    for reason, group in groupby(intervals, lambda span: span.away):
+        spans = list(group)
+        if reason:
+            yield Band(spans[0].until - spans[0].seconds, spans[-1].until, f"server away: {reason}")
+    stopping = [span for span in intervals if span.is_stopping]
+    if stopping:
+        yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what was left")
+
+
+def spread(intervals: Sequence[Snapshot]) -> Iterator[Element]:
+    """Draw how the durations are distributed."""
+    if not intervals:
+        return
+    whole = intervals[0]
+    for span in intervals[1:]:
+        whole = whole.joined(span)
+    curves = {name: shares(called.durations.counts) for name, called in whole.timed.items() if called.durations.count}
+    yield element("h2", "Distribution of durations")
+    yield aside("Per cent of the calls of each kind, by duration on a logarithmic scale.")
+    yield distribution(curves, "ms")
+
+
+def shares(counts: Sequence[int]) -> list[tuple[float, float]]:
+    """Return durations in milliseconds, and the per cent of the calls that took about as long."""
+    total = sum(counts)
+    sums = [sum(counts[n : n + BUCKETS_PER_POINT]) for n in range(0, len(counts), BUCKETS_PER_POINT)]
+    known = [n for n, count in enumerate(sums) if count]
+    return [
+        (1000 * middle_of(n * BUCKETS_PER_POINT + BUCKETS_PER_POINT // 2), 100 * sums[n] / total)
+        for n in range(max(0, known[0] - 1), min(len(sums), known[-1] + 2))
+    ]
+
+
+def account(summary: Mapping[str, Any]) -> Iterator[Element]:
+    """Tabulate the account, each word with its meaning."""
+    yield element("h2", "The account")
+    yield element("p", summary["verdict"])
+    rows = []
+    for word, meaning in MEANINGS.items():
+        count = summary["account"][word]
+        style = "number bad" if word in HARMS and count else "number"
+        rows.append((cell(word), element("td", f"{count:,}", class_=style), cell(meaning)))
+    yield table(("", "records", "means"), rows)
+
+
+def aside(content: str) -> Element:
+    """Write a paragraph that explains."""
+    return element("p", content, class_="dim")
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Element]]) -> Element:
+    """Lay out a table."""
+    head = [element("tr", *(element("th", heading) for heading in headings))] if headings else []
+    return element("table", *head, *(element("tr", *row) for row in rows))
+
+
+def cell(content: str) -> Element:
+    """Write a cell of text."""
+    return element("td", content)
+
+
+def number(content: str) -> Element:
+    """Write a cell with a number."""
+    return element("td", content, class_="number")
