@@ -7,10 +7,12 @@ from typing import Any
 from netvision_cli.errors import UsageError
 from netvision_cli.swarm.thresholds import UNITS, measures
 
-LIKENESSES = ("command", "client", "server", "machine")
+LIKENESSES = ("client", "server", "machine")
 """What should be the same, or the numbers say little."""
 
-WIDTHS = (20, 14, 14, 10)
+WIDTHS = (20, 14, 14, 12)
+MANY_TIMES = 10
+GROWING = ("count", "created", "deleted")
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -28,12 +30,12 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Write a table of what was measured in both runs and is not nothing in both, and name what else differs."""
+    """Write a table of what was measured in either run and does not grow with its length, and what else differs."""
     before, now = measures(old), measures(new)
-    lines = [line("", "before", "now", "change")]
+    lines = [f"before: {old.get('command')}", f"now:    {new.get('command')}", line("", "before", "now", "change")]
     for name in UNITS:
-        if before.get(name) or now.get(name):
-            one, other = before.get(name), now.get(name)
+        one, other = before.get(name), now.get(name)
+        if (one or other) and not name.endswith(GROWING):
             lines.append(line(label(name), number(one), number(other), change(one, other)))
     different = [name for name in LIKENESSES if old.get(name) != new.get(name)]
     lines += [f"not the same {name}: {old.get(name)}, now {new.get(name)}" for name in different]
@@ -52,7 +54,10 @@ def number(value: float | None) -> str:
 
 def change(before: float | None, now: float | None) -> str:
     """Say by how many per cent a number has changed."""
-    return f"{100 * (now / before - 1):+.1f} %" if before and now is not None else ""
+    if not before or now is None:
+        return ""
+    times = now / before
+    return f"x {times:,.0f}" if times > MANY_TIMES else f"{100 * (times - 1):+.1f} %"
 
 
 def line(*cells: str) -> str:

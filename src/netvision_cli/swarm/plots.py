@@ -7,7 +7,7 @@ from itertools import groupby
 from xml.etree.ElementTree import Element
 
 WIDTH, HEIGHT = 760, 220
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 26
+LEFT, RIGHT, TOP, BOTTOM = 76, 12, 10, 26
 TICKS = 5
 TIME_STEPS = (*(1, 2, 5, 10, 15, 30), *(60, 120, 300, 600, 900, 1800), *(3600, 7200, 14400, 43200, 86400))
 MINUTE, HOUR = 60, 3600
@@ -35,6 +35,7 @@ class Band:
     start: float
     end: float
     name: str
+    kind: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ def over_time(
     middles = [x.place((start + end) / 2) for start, end in times]
     drawn = [line(number, middles, values, y) for number, values in enumerate(curves.values())]
     tips = [
-        shade(x, Band(start, end, read_off(curves, place, unit)), "tip") for place, (start, end) in enumerate(times)
+        shade(x, Band(start, end, read_off(curves, place, unit), "tip")) for place, (start, end) in enumerate(times)
     ]
-    return chart([*grid(x, y, unit), *(shade(x, band, "band") for band in bands), *drawn, *tips], list(curves))
+    return chart([*grid(x, y, unit), *(shade(x, band) for band in bands), *drawn, *tips], list(curves))
 
 
 def read_off(curves: Mapping[str, Sequence[Value]], place: int, unit: str) -> str:
@@ -173,9 +174,9 @@ def stroke(piece: Sequence[tuple[float, Value]], y: Axis) -> str:
     return "M" + "L".join(places if len(places) > 1 else places * 2)
 
 
-def shade(x: Axis, band: Band, kind: str) -> Element:
+def shade(x: Axis, band: Band) -> Element:
     """Mark a stretch of time, with its name for a pointer."""
     left, right = x.place(band.start), x.place(band.end)
     title = element("title", f"{clock(band.start)} to {clock(band.end)}: {band.name}")
     width = max(0.1, round(right - left, 1))
-    return element("rect", title, x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP, class_=kind)
+    return element("rect", title, x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP, class_=f"band {band.kind}")

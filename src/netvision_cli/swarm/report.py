@@ -78,7 +78,7 @@ def facts(summary: Mapping[str, Any]) -> Iterator[Element]:
         "own CPU": f"{summary['cpu']:.0%} of a core",
         "seed": str(summary["seed"]),
     }
-    yield table((), [(cell(name), cell(fact)) for name, fact in named.items()])
+    yield table(("", ""), [(cell(name), cell(fact)) for name, fact in named.items()])
     yield element("p", "Do it again:")
     yield element("pre", summary["command"])
 
@@ -94,7 +94,7 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
     )
     response = {"response": summary["response"]} if "response" in summary else {}
     rows = [
-        (cell(name), *(number(cell_text(figures.get(column, ""))) for column in COLUMNS))
+        (cell(name), *(number(figures.get(column, "")) for column in COLUMNS))
         for name, figures in (summary["calls"] | response).items()
     ]
     yield table(("", *COLUMNS), rows)
@@ -148,7 +148,7 @@ def events(intervals: Sequence[Snapshot]) -> Iterator[Band]:
     for reason, group in groupby(intervals, lambda span: span.away):
         spans = list(group)
         if reason:
-            yield Band(spans[0].until - spans[0].seconds, spans[-1].until, f"server away: {reason}")
+            yield Band(spans[0].until - spans[0].seconds, spans[-1].until, f"server away: {reason}", "trouble")
     stopping = [span for span in intervals if span.is_stopping]
     if stopping:
         yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what was left")
@@ -197,8 +197,9 @@ def aside(content: str) -> Element:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Element]]) -> Element:
     """Lay out a table."""
-    head = [element("tr", *(element("th", heading) for heading in headings))] if headings else []
-    return element("table", *head, *(element("tr", *row) for row in rows))
+    styles = [one.get("class", "") for one in rows[0]]
+    heads = (element("th", heading, class_=style) for heading, style in zip(headings, styles, strict=True))
+    return element("table", element("tr", *heads), *(element("tr", *row) for row in rows))
 
 
 def cell(content: str) -> Element:
@@ -206,6 +207,6 @@ def cell(content: str) -> Element:
     return element("td", content)
 
 
-def number(content: str) -> Element:
+def number(value: float | str) -> Element:
     """Write a cell with a number."""
-    return element("td", content, class_="number")
+    return element("td", f"{value:,}" if isinstance(value, int) else cell_text(value), class_="number")

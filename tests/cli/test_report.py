@@ -1,0 +1,178 @@
+"""The report: one page that loads nothing, escapes everything, and says what the other outputs of the same run say."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from netvision_cli.swarm.account import Tally
+from netvision_cli.swarm.history import History
+from netvision_cli.swarm.lines import json_line, text_line
+from netvision_cli.swarm.panel import milliseconds, panel
+from netvision_cli.swarm.report import MEANINGS, events, report
+from netvision_cli.swarm.snapshot import Snapshot, take
+from netvision_cli.swarm.summary import COLUMNS, Circumstances, cell_text, render, summarize
+from netvision_cli.swarm.thresholds import Threshold
+from netvision_cli.swarm.workload import Workload
+from tests.cli.commands import netvision, on_sqlite
+from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
+from tests.cli.summaries import summary_of
+
+LOADING = ("src", "href", "srcset", "action", "data", "poster", "xlink:href", "background")
+FAIL_IF = (Threshold.parse("delete.p99>1ms"), Threshold.parse("lost>0"))
+PACED = replace(OPTIONS, records=500, rate=100.0, fail_if=FAIL_IF)
+
+
+class Page(HTMLParser):
+    """A page that is well formed: its texts, its attributes, and the rows of its tables."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.rows: list[list[str]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if self.open and self.open[-1] in {"td", "th"}:
+            self.rows[-1][-1] += data
+
+
+def circumstances(**changes: Any) -> Circumstances:  # noqa: ANN401 - any field
+    known = Circumstances(seed=7, command="netvision swarm", server=None, is_checked=True, is_bottleneck=False)
+    return replace(known, **changes)
+
+
+def run() -> tuple[Snapshot, dict[str, Any], list[Snapshot]]:
+    """Simulate a run; return its last snapshot, its summary and its history."""
+    workload: Workload = simulate(SimulatedServer(1, flakiness=0.05), 1, PACED)
+    end = take(workload)
+    history = History(replace(end.since(end), until=0.0))
+    history.add(end)
+    return end, summarize(end, circumstances(), PACED.fail_if), history.intervals
+
+
+def in_away(now: Snapshot, until: float, reason: str) -> Snapshot:
+    return replace(now, until=until, seconds=1.0, away=reason)
+
+
+# --- agreement
+
+
+def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
+    end, summary, intervals = run()
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(panel(end, []))
+    screen = {words[0]: words[1:] for words in map(str.split, captured.get().replace("│", "").splitlines()) if words}
+    text, page = render(summary), Page(report(summary, intervals))
+    rows = {row[0]: row[1:] for row in page.rows}
+
+    assert text_line(end, end.deleted, 1) == f"deleted {end.deleted} in 1 s, total {end.deleted}"
+    assert json.loads(json_line(end, 0, 1))["total"] == summary["account"]["deleted"] == end.deleted
+    assert screen["deleted"][0] == rows["deleted"][0] == f"{end.deleted:,}"
+    for word, count in summary["account"].items():
+        assert f"{word} {count}" in text
+        assert rows[word] == [f"{count:,}", MEANINGS[word]]
+    for name, figures in (summary["calls"] | {"response": summary["response"]}).items():
+        assert screen[name][1] == f"{figures['rate']:,.1f}"
+        assert screen[name][2:6] == [milliseconds(figures[time]) for time in ("p50", "p95", "p99", "max")]
+        cells = [cell_text(figures.get(column, "")) for column in COLUMNS]
+        assert [cell.replace(",", "") for cell in rows[name]] == cells
+        assert [name, *(cell or "-" for cell in cells)] in [line.split() for line in text.splitlines()]
+    for judged in summary["thresholds"]:
+        assert judged["fail_if"] in text
+        assert rows[judged["fail_if"]][1] == ("missed" if judged["missed"] else "kept")
+    assert summary["verdict"] in text
+    assert summary["verdict"] in page.texts
+
+
+@on_sqlite
+def test_a_report_of_a_real_run_says_what_its_json_says(service: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    done = netvision(service, "swarm", "--duration", "2s", "--rate", "100", "--json", "--report", str(path))
+    summary, page = summary_of(done), Page(path.read_text())
+    assert done.code == 0, done.err
+    for said in ("verdict", "client", "server", "machine", "command"):
+        assert summary[said] in page.texts
+    assert "sqlite" in summary["server"]
+    assert f"--seed {summary['seed']}" in summary["command"]
+    assert {row[0] for row in page.rows} >= {"insert", "fetch", "delete", "response"}
+    assert json.loads(done.lines[-2])["total"] == summary["account"]["deleted"]
+
+
+# --- the page
+
+
+def test_a_report_loads_nothing_and_runs_nothing() -> None:
+    _, summary, intervals = run()
+    html = report(summary, intervals)
+    page = Page(html)
+    assert "script" not in page.tags
+    assert not {"img", "link", "iframe", "image", "use"} & page.tags
+    assert not [name for name, _ in page.attributes if name in LOADING or name.startswith("on")]
+    assert not re.search(r"url\(|@import|https?://", html)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+
+
+@pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", '" onload="x', "</style><b>", "&amp;<!--", "]]>"])
+def test_a_report_escapes_whatever_it_is_told(nasty: str) -> None:
+    end, _, intervals = run()
+    around = circumstances(command=nasty)
+    summary = summarize(end, around) | {"server": nasty, "client": nasty, "machine": nasty, "verdict": nasty}
+    plain = Page(report(summary | dict.fromkeys(("command", "server", "client", "machine", "verdict"), "x"), intervals))
+    page = Page(report(summary, [replace(span, away=nasty) for span in intervals]))
+    assert page.tags == plain.tags
+    assert {name for name, _ in page.attributes} == {name for name, _ in plain.attributes}
+    assert nasty in page.texts
+
+
+def test_a_server_that_was_away_is_an_event() -> None:
+    end, summary, _ = run()
+    quiet = replace(end, away="", is_stopping=False)
+    spans = [in_away(quiet, n, "no server" if 3 <= n <= 5 else "") for n in range(1, 10)]
+    (event,) = events(spans)
+    assert (event.start, event.end, event.name) == (2.0, 5.0, "server away: no server")
+    assert ["2 s", "5 s", "server away: no server"] in Page(report(summary, spans)).rows
+
+
+def test_a_run_in_which_nothing_happened_has_a_report() -> None:
+    end, _, intervals = run()
+    nothing = intervals[0].since(intervals[0])
+    empty = replace(nothing, tally=Tally(), until=0.0)
+    assert Page(report(summarize(empty, circumstances(is_checked=False)), [empty])).rows
+    assert Page(report(summarize(end, circumstances()), [])).rows
+
+
+def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
+    end, _, intervals = run()
+    summary = summarize(end, circumstances(is_bottleneck=True))
+    assert "these numbers describe netvision" in render(summary)
+    assert any("these numbers describe netvision" in text for text in Page(report(summary, intervals)).texts)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
+    done = netvision("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(tmp_path / "absent" / "r.html"))
+    assert (done.code, done.out) == (2, "")
