@@ -9,6 +9,7 @@ from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.history import MAX_INTERVALS, MINUTE, History
 from netvision_cli.swarm.latency import Calls
 from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.summary import bottleneck_warning
 
 
 def moments(count: int, cpu: float = 0.1, busy_after: int = 0) -> list[Snapshot]:
@@ -67,11 +68,11 @@ def test_a_server_that_was_away_for_a_moment_is_not_forgotten_by_joining() -> No
     assert [interval for interval in history_of(moments(4 * MAX_INTERVALS)).intervals if interval.away]
 
 
-@pytest.mark.parametrize(("cpu", "is_bottleneck"), [(0.5, False), (0.89, False), (0.97, True)])
-def test_a_process_that_was_busy_all_the_time_was_the_bottleneck(cpu: float, is_bottleneck: bool) -> None:  # noqa: FBT001
-    assert history_of(moments(20, cpu)).is_bottleneck is is_bottleneck
+@pytest.mark.parametrize(("cpu", "busy_seconds"), [(0.5, 0), (0.89, 0), (0.97, 40)])
+def test_seconds_in_which_the_process_used_nearly_a_core_are_counted(cpu: float, busy_seconds: float) -> None:
+    assert history_of(moments(40, cpu)).busy_seconds == busy_seconds
 
 
 def test_a_process_that_was_busy_for_a_part_of_the_run_was_the_bottleneck_then() -> None:
-    assert history_of(moments(40, cpu=1.0, busy_after=30)).is_bottleneck
-    assert not history_of(moments(40, cpu=1.0, busy_after=38)).is_bottleneck
+    assert bottleneck_warning(history_of(moments(40, cpu=1.0, busy_after=30)).busy_seconds, 40)
+    assert not bottleneck_warning(history_of(moments(40, cpu=1.0, busy_after=38)).busy_seconds, 40)

@@ -126,6 +126,12 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_no_panel(service: str, kind
     assert are_whole(lines_in(both.seen()))
 
 
+def test_the_panel_says_what_it_waits_for() -> None:
+    with terminal() as both:
+        assert run_on(both.file, both.file, "http://127.0.0.1:1", "swarm", "--wait", "1s") == 3
+    assert "waiting for the server: no server at http://127.0.0.1:1" in both.written.decode()
+
+
 # --- the panel
 
 
@@ -150,6 +156,14 @@ def test_the_panel_is_whole_at_80_by_24_however_large_its_numbers() -> None:
 def test_the_panel_can_be_drawn_before_anything_has_happened() -> None:
     nothing = replace(snapshot(seconds=0.0), calls={"insert": Calls()}, responses=None)
     assert any("insert" in line for line in drawn(nothing, []))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 40, 200])
+def test_the_panel_fits_a_terminal_of_any_width(width: int) -> None:
+    console = Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(panel(snapshot(), [snapshot()] * 60, width))
+    assert max(map(len, captured.get().splitlines())) <= width
 
 
 def test_a_server_cannot_drive_the_panel_with_markup() -> None:

@@ -13,7 +13,8 @@ from rich.console import Console
 from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import json_line, text_line
-from netvision_cli.swarm.panel import milliseconds, panel
+from netvision_cli.swarm.panel import panel
+from netvision_cli.swarm.plots import figure
 from netvision_cli.swarm.report import MEANINGS, events, report
 from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import COLUMNS, Circumstances, cell_text, render, summarize
@@ -61,7 +62,7 @@ class Page(HTMLParser):
 
 
 def circumstances(**changes: Any) -> Circumstances:  # noqa: ANN401 - any field
-    known = Circumstances(seed=7, command="netvision swarm", server=None, is_checked=True, is_bottleneck=False)
+    known = Circumstances(seed=7, command="netvision swarm", server=None, is_checked=True, busy_seconds=0.0)
     return replace(known, **changes)
 
 
@@ -98,7 +99,7 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
         assert rows[word] == [f"{count:,}", MEANINGS[word]]
     for name, figures in (summary["calls"] | {"response": summary["response"]}).items():
         assert screen[name][1] == f"{figures['rate']:,.1f}"
-        assert screen[name][2:6] == [milliseconds(figures[time]) for time in ("p50", "p95", "p99", "max")]
+        assert screen[name][2:6] == [figure(figures[time]) for time in ("p50", "p95", "p99", "max")]
         cells = [cell_text(figures.get(column, "")) for column in COLUMNS]
         assert [cell.replace(",", "") for cell in rows[name]] == cells
         assert [name, *(cell or "-" for cell in cells)] in [line.split() for line in text.splitlines()]
@@ -168,9 +169,10 @@ def test_a_run_in_which_nothing_happened_has_a_report() -> None:
 
 def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
     end, _, intervals = run()
-    summary = summarize(end, circumstances(is_bottleneck=True))
+    summary = summarize(end, circumstances(busy_seconds=end.seconds))
     assert "these numbers describe netvision" in render(summary)
     assert any("these numbers describe netvision" in text for text in Page(report(summary, intervals)).texts)
+    assert summary["warning"]
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:

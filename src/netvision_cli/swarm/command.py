@@ -144,7 +144,7 @@ class Run:
             command=self.purpose.command,
             server=server,
             is_checked=self.workload.is_checked,
-            is_bottleneck=self.history.is_bottleneck,
+            busy_seconds=self.history.busy_seconds,
         )
         return summarize(end, circumstances, self.workload.options.fail_if)
 

@@ -14,9 +14,6 @@ MAX_INTERVALS = 240
 BUSY_SHARE = 0.9
 """A process that computes for more of its time than this on one core cannot offer more."""
 
-BUSY_TOO_LONG = 0.2
-"""A run of which more than this share was so busy measured its own process."""
-
 
 class History:
     """The last minute in seconds, and the whole run in intervals."""
@@ -33,6 +30,7 @@ class History:
         """How many of them the last interval has."""
 
         self.busy_seconds = 0.0
+        """For how long this process was as busy as it can be."""
 
     async def record(self, workload: Workload) -> None:
         """Take a snapshot every second."""
@@ -61,8 +59,3 @@ class History:
             self.intervals = [one.joined(other) for one, other in zip(*[iter(self.intervals)] * 2, strict=True)]
             self.intervals.append(last)
             self.ticks *= 2
-
-    @property
-    def is_bottleneck(self) -> bool:
-        """Tell whether this process itself was what limited the run."""
-        return self.busy_seconds > BUSY_TOO_LONG * self.last.until

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from netvision_cli.swarm.history import BUSY_SHARE, History
+from netvision_cli.swarm.plots import figure
 from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.workload import Workload
 
-REFRESH_SECONDS = 0.25
+REFRESH_SECONDS = 0.5
 WIDTH = 78
 ROOM_FOR_ECHO = 2
 """Columns left free: a ^C that a full last line of the panel pushed to the next one would move everything."""
@@ -79,7 +80,7 @@ class Screen:
                 self.begin()
 
     async def refresh(self) -> None:
-        """Draw the panel anew several times a second."""
+        """Draw the panel anew again and again."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             self.draw()
@@ -87,7 +88,7 @@ class Screen:
     def draw(self) -> None:
         """Draw the panel as things are now."""
         if self.live:
-            width = min(WIDTH, self.console.width - ROOM_FOR_ECHO)
+            width = min(WIDTH, max(1, self.console.width - ROOM_FOR_ECHO))
             self.live.update(panel(take(self.workload), self.history.minute, width), refresh=True)
 
 
@@ -137,18 +138,15 @@ def calls(now: Snapshot, lately: Snapshot) -> Table:
     """Tabulate the calls: how many now, and since the start how many and how fast, in milliseconds."""
     table = Table(box=None, expand=True, padding=(0, 0), header_style="dim", show_edge=False)
     table.add_column("ms", no_wrap=True)
-    for heading in ("now/s", "avg/s", *TIMES, "errors"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("now/s", "avg/s", *TIMES):
+        table.add_column(heading, justify="right", no_wrap=True, ratio=1)
+    table.add_column("errors", justify="right", no_wrap=True, min_width=10)
     for name, figures in now.figures().items():
         errors = f"{figures['errors']:,}" if name in COUNTED_ERRORS else ""
-        cells = (f"{lately.timed[name].as_dict(lately.seconds)['rate']:,.1f}", f"{figures['rate']:,.1f}")
-        table.add_row(name, *cells, *(milliseconds(figures[time]) for time in TIMES), errors)
+        now_rate = f"{lately.rate(lately.timed[name].durations.count):,.1f}"
+        times = (figure(figures[time]) for time in TIMES)
+        table.add_row(name, now_rate, f"{figures['rate']:,.1f}", *times, errors)
     return table
-
-
-def milliseconds(number: float) -> str:
-    """Write a duration with as many digits as can be read at a glance."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004 - three digits
 
 
 def state(now: Snapshot, lately: Snapshot) -> Iterator[Text]:

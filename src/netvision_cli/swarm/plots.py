@@ -16,15 +16,13 @@ Value = float | None
 
 
 def element(name: str, /, *content: "str | Element", **attributes: object) -> Element:
-    """Make an element; what it holds is escaped when it is written. A trailing _ of a name is dropped, others are -."""
+    """Make an element of a text or of elements; texts are escaped when written, and `text_anchor` is text-anchor."""
     made = Element(name, {key.rstrip("_").replace("_", "-"): str(value) for key, value in attributes.items()})
     for item in content:
-        if isinstance(item, Element):
-            made.append(item)
-        elif len(made):
-            made[-1].tail = (made[-1].tail or "") + item
+        if isinstance(item, str):
+            made.text = item
         else:
-            made.text = (made.text or "") + item
+            made.append(item)
     return made
 
 
@@ -98,9 +96,10 @@ def clock(seconds: float) -> str:
     """Write a time since the start."""
     if seconds < 2 * MINUTE:
         return f"{seconds:.3g} s"
+    seconds = round(seconds)
     if seconds < 2 * HOUR:
-        return f"{seconds // MINUTE:.0f}:{seconds % MINUTE:02.0f} min"
-    return f"{seconds // HOUR:.0f}:{seconds % HOUR // MINUTE:02.0f} h"
+        return f"{seconds // MINUTE}:{seconds % MINUTE:02} min"
+    return f"{seconds // HOUR}:{seconds % HOUR // MINUTE:02} h"
 
 
 def over_time(

@@ -8,8 +8,12 @@ from typing import Any
 
 from netvision_cli import __version__
 from netvision_cli.client import Readiness
+from netvision_cli.swarm.history import BUSY_SHARE
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.thresholds import Threshold, Verdict
+
+BUSY_TOO_LONG = 0.2
+"""A run that was busy for more than this share of its time measured its own process."""
 
 COLUMNS = ("count", "rate", "p50", "p95", "p99", "p99.9", "max", "errors", "retries")
 
@@ -26,8 +30,8 @@ class Circumstances:
     is_checked: bool
     """Whether a final read settled the account."""
 
-    is_bottleneck: bool
-    """Whether this process itself was what limited the run."""
+    busy_seconds: float
+    """For how long this process used nearly a whole core."""
 
 
 def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold, ...] = ()) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold,
         "balances": around.is_checked and end.tally.balances,
         "verdict": verdict(end, around),
         "cpu": round(end.cpu, 3),
-        "warning": bottleneck_warning(end) if around.is_bottleneck else None,
+        "warning": bottleneck_warning(around.busy_seconds, end.seconds),
     }
     return summary | {"thresholds": [asdict(threshold.judge(summary)) for threshold in thresholds]}
 
@@ -69,10 +73,12 @@ def machine() -> str:
     return f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores"
 
 
-def bottleneck_warning(end: Snapshot) -> str:
-    """Say that the numbers are not the server's."""
+def bottleneck_warning(busy_seconds: float, seconds: float) -> str | None:
+    """Say that the numbers are not the server's, where this process itself limited the run."""
+    if busy_seconds <= BUSY_TOO_LONG * seconds:
+        return None
     return (
-        f"this process used {end.cpu:.0%} of a core and was itself the bottleneck:"
+        f"for {busy_seconds:.0f} of {seconds:.0f} s this process used more than {BUSY_SHARE:.0%} of a core:"
         " these numbers describe netvision, not the server"
     )
 
