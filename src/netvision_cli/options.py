@@ -74,6 +74,7 @@ class Range(NamedTuple):
         return f"{self.low}:{self.high}"
 
 
+without_password = re.compile(r"(?<=//)[^/@]*@").sub
 split_range = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?").fullmatch
 
 
@@ -136,14 +137,14 @@ def flag(name: str) -> str:
 
 
 def command_line(command: str, *groups: Any) -> str:  # noqa: ANN401 - any dataclasses
-    """Write the command that gives these values; a token goes by the environment."""
+    """Write the command that gives these values, without what is secret: reports are passed on."""
     words = ["netvision", command]
     for group in groups:
         for field in fields(group):
             value = getattr(group, field.name)
             if value != field.default and field.name != "token":
                 words += worded(flag(field.name), value)
-    return shlex.join(words)
+    return shlex.join(without_password("", word) for word in words)
 
 
 def worded(name: str, value: object) -> list[str]:
