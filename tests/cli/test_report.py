@@ -178,3 +178,15 @@ def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
 def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
     done = netvision("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(tmp_path / "absent" / "r.html"))
     assert (done.code, done.out) == (2, "")
+
+
+@on_sqlite
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize(("fail_if", "code"), [("lost>0", 1), ("deleted>0", 99)])
+def test_a_report_that_cannot_be_written_after_all_is_told_after_a_threshold(
+    service: str, fail_if: str, code: int
+) -> None:
+    done = netvision(service, "swarm", "--records", "20", "--report", "/dev/full", "--fail-if", fail_if)
+    assert done.code == code
+    assert "Every record acknowledged" in done.err
+    assert done.err.count("Error: cannot write the report to /dev/full") == 1

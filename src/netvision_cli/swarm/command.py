@@ -123,9 +123,11 @@ class Run:
             say(render(summary))
             if self.purpose.old:
                 say(f"\n{compare(self.purpose.old, summary)}")
-        trouble = self.write_report(summary)
-        if error := worst(summary, failure) or trouble:
-            raise error
+        error, trouble = worst(summary, failure), self.write_report(summary)
+        if error and trouble:
+            say(f"Error: {trouble}")
+        if worse := error or trouble:
+            raise worse
 
     def write_report(self, summary: dict[str, Any]) -> NetvisionError | None:
         """Write the report where one is wanted; return why it could not be written."""
