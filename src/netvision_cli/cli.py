@@ -3,7 +3,6 @@
 Only the commands import httpx: help is there at once.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -229,6 +228,8 @@ def demo(*, options: SwarmOptions) -> None:
 
 def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, None]]") -> None:
     """Do the work of a command against its server."""
+    import asyncio
+
     from netvision_cli.client import Client
 
     async def connected() -> None:
@@ -274,7 +275,9 @@ async def everything(client: "Client") -> "AsyncGenerator[Record, None]":
 
 async def remove_all(client: "Client", keys: list[UUID]) -> "AsyncIterator[Record]":
     """Delete records at the same time; pass on those that were there, before an error that others met."""
-    results = await asyncio.gather(*(client.remove(key) for key in keys), return_exceptions=True)
+    from asyncio import gather
+
+    results = await gather(*(client.remove(key) for key in keys), return_exceptions=True)
     for result in results:
         if not isinstance(result, BaseException):
             yield result

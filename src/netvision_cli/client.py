@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.request import getproxies
 from uuid import UUID
 
 import httpx
@@ -271,6 +272,11 @@ def is_local(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_behind_proxy(url: str) -> bool:
+    """Tell whether the environment names a proxy that httpx would take for a URL."""
+    return not is_local(url) and bool(getproxies())
 
 
 def reason_of(error: BaseException) -> str:

@@ -4,12 +4,12 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netvision_cli.client import Client, Readiness
+from netvision_cli.client import Client, Readiness, is_behind_proxy
 from netvision_cli.errors import Interrupted, NetvisionError, ThresholdMissed, Unbalanced, UsageError
 from netvision_cli.options import Connection, SwarmOptions, command_line
 from netvision_cli.output import say
@@ -23,6 +23,7 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import Circumstances, render, summarize
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
+from netvision_cli.transport import Transport
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,17 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     check(options)
     old = read_summary(options.compare) if options.compare else None
     command = command_line(program, *([connection] if program == "swarm" else []), options)
-    asyncio.run(swarm(connection, options, Purpose(command, old)))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(swarm(connection, options, Purpose(command, old)))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Take uvloop where there is one: it does the same in half the time."""
+    with suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
 
 
 def seeded(options: SwarmOptions) -> SwarmOptions:
@@ -64,10 +75,13 @@ def check(options: SwarmOptions) -> None:
 async def swarm(connection: Connection, options: SwarmOptions, purpose: Purpose) -> None:
     """Connect, work, and sum up."""
 
-    def connect() -> Client:
-        return Client(connection.url, token=connection.bearer, timeout=connection.timeout)
+    def connect(transport: Transport | None = None) -> Client:
+        return Client(connection.url, token=connection.bearer, timeout=connection.timeout, transport=transport)
 
-    async with connect() as client, Lanes(connect) as lanes:
+    def lane() -> Client:
+        return connect(None if is_behind_proxy(connection.url) else Transport(connection.timeout))
+
+    async with connect() as client, Lanes(lane) as lanes:
         asking = asyncio.create_task(ask_server(client))
         run = Run(Workload(lanes, options, options.seed or 0), purpose)
         failure = await run.conduct()

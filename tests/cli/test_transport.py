@@ -7,7 +7,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from netvision_cli.connection import Connection
+from netvision_cli.transport import Transport
 from tests.cli.commands import http_answer, on_sqlite, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ ONE = http_answer("200 OK", "[1]")
 
 async def ask(url: str, method: str = "GET", *, timeout: float = TIMEOUT, times: int = 1) -> list[httpx.Response]:  # noqa: ASYNC109 - of the transport
     """Ask for the same several times over one connection."""
-    async with httpx.AsyncClient(base_url=url, transport=Connection(timeout)) as client:
+    async with httpx.AsyncClient(base_url=url, transport=Transport(timeout)) as client:
         return [await client.request(method, "/5") for _ in range(times)]
 
 
@@ -46,7 +46,7 @@ async def test_no_request_is_sent_twice_when_a_kept_connection_dies(method: str)
         raise ConnectionResetError
 
     with raw_server(answer_once, keeps=True) as server:
-        async with httpx.AsyncClient(base_url=server.url, transport=Connection(TIMEOUT)) as client:
+        async with httpx.AsyncClient(base_url=server.url, transport=Transport(TIMEOUT)) as client:
             await client.request(method, "/5")
             with pytest.raises(httpx.TransportError):
                 await client.request(method, "/5")

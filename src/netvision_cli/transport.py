@@ -14,7 +14,7 @@ import httpx
 from netvision_cli.client import KEEP_ALIVE_SECONDS
 
 
-class Connection(httpx.AsyncBaseTransport):
+class Transport(httpx.AsyncBaseTransport):
     """A transport of httpx on one connection, opened when it is needed; a whole call must end within a timeout."""
 
     def __init__(self, timeout: float) -> None:
