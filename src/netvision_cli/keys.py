@@ -6,7 +6,7 @@ The time is that of the run's start, in milliseconds, and the run has 24 random 
 records from all others, reads nothing but its own with `after`, and finds a record's batch in its key.
 """
 
-import secrets
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Run:
     @classmethod
     def start(cls) -> Self:
         """Begin a run now."""
-        return cls.of(time.time_ns() // 1_000_000, secrets.randbits(RUN_BITS))
+        return cls.of(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(RUN_BITS // 8)))
 
     @classmethod
     def of(cls, milliseconds: int, tag: int) -> Self:
