@@ -56,15 +56,19 @@ class PostgresqlDatabase:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection."""
+        url = make_url(self.url)
+        host = url.query.get("host", url.host)
+        return await asyncpg.connect(
+            host=host, port=url.port, user=url.username, password=url.password, database=url.database
+        )
+
     def run(self, statement: str) -> object:
         """Run one statement and return its first value."""
 
         async def connected() -> object:
-            url = make_url(self.url)
-            host = url.query.get("host", url.host)
-            connection = await asyncpg.connect(
-                host=host, port=url.port, user=url.username, password=url.password, database=url.database
-            )
+            connection = await self.connect()
             try:
                 return await connection.fetchval(statement)
             finally:

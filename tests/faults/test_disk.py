@@ -1,0 +1,79 @@
+"""SQLite on a disk that is full: writes are told so, reads go on, and writes come back when there is room.
+
+The disk is full by a bound on the size of files that the operating system sets the running process.
+"""
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.databases import SqliteDatabase
+from tests.faults.stage import KEY, PATIENTLY, RECORD, WRITES, check_unavailable, prepare, write
+from tests.servers import ServerProcess, server_process
+
+LARGE = [{"text": "x" * 100_000}]
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="this system bounds only processes before they start"
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A service on an SQLite file."""
+    with server_process(NETVISION_DATABASE_URL=f"sqlite:///{tmp_path / 'records.db'}") as process:
+        process.url()
+        yield process
+        assert "Traceback" not in process.said
+
+
+@pytest.fixture
+def http(server: ServerProcess) -> Iterator[httpx.Client]:
+    """A plain HTTP client of that service."""
+    with httpx.Client(base_url=server.url(), timeout=30, trust_env=False, verify=False) as client:
+        yield client
+
+
+@contextmanager
+def full_disk(server: ServerProcess, folder: Path) -> Iterator[None]:
+    """Let no file of the database grow."""
+    pid, unbounded = server.process.pid, resource.RLIM_INFINITY
+    size = min(path.stat().st_size for path in folder.glob("records.db-wal"))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, unbounded))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (unbounded, unbounded))
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_full_disk_refuses_writes_goes_on_reading_and_is_left_behind(
+    server: ServerProcess, http: httpx.Client, tmp_path: Path, method: str
+) -> None:
+    before = prepare(http, method)
+    kept = http.post("/new", json=[{"text": "kept"}]).json()
+    with full_disk(server, tmp_path):
+        for _ in range(5):
+            check_unavailable(http.post("/new", json=LARGE), "not-saved", "unknown")
+            check_unavailable(write(http, method), "not-saved", "unknown")
+            assert http.get("/all").json() == [RECORD] * before + kept
+        assert http.get("/health/live").status_code == 200
+    assert http.post("/new", json=LARGE).status_code == 201
+    assert write(http, method).is_success
+    assert SqliteDatabase(tmp_path / "records.db").count() == 3 - before
+
+
+def test_a_file_that_somebody_else_locks_is_unavailable_until_it_is_free(http: httpx.Client, tmp_path: Path) -> None:
+    write(http, "POST").raise_for_status()
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for method in WRITES:
+            http.timeout = httpx.Timeout(PATIENTLY)
+            check_unavailable(write(http, method), "not-saved")
+        assert http.get(f"/{KEY}").json() == RECORD
+    assert http.delete(f"/{KEY}").json() == RECORD

@@ -1,0 +1,152 @@
+"""A database that is away, silent or busy: the service says so at once, stands, and serves as soon as it is back."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.faults.conftest import POOL_SIZE
+from tests.faults.postgresql import WAITING_FOR_A_LOCK, PostgresqlServer, WatchedDatabase
+from tests.faults.proxy import Proxy
+from tests.faults.stage import KEY, PATIENTLY, PROMPTLY, RECORD, WRITES, check_unavailable, write
+from tests.servers import server_process, wait_until
+
+READS = ("/1", "/all", f"/{KEY}", "/5000")
+NEEDS_NO_DATABASE = [
+    ("GET", "/health/live", None, 200),
+    ("GET", "/abc", None, 404),
+    ("GET", "/-1", None, 404),
+    ("GET", "/1?after=x", None, 400),
+    ("GET", "/9999999999999999999", None, 400),
+    ("DELETE", "/abc", None, 404),
+    ("PUT", "/all", None, 405),
+    ("POST", "/new", "[", 400),
+    ("POST", "/new", '[{"text": 1}]', 400),
+    ("POST", "/new", "[]", 200),
+]
+AFTERWARDS = 60
+
+
+@pytest.fixture
+def locked(crashable: PostgresqlServer) -> Iterator[httpx.Client]:
+    """A client of a service whose only connection waits for a lock that somebody else holds."""
+    database = crashable.database().sibling("netvision_locked")
+    arguments = ("--pool-size", "1", "--statement-timeout", "60s", "--migrate")
+    with server_process(*arguments, NETVISION_DATABASE_URL=database.url) as server:
+        url = server.url()
+        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 200)
+        with ThreadPoolExecutor(1) as pool, database.session() as other:
+            other.run("LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
+            waiting = pool.submit(httpx.get, f"{url}/1", timeout=30)
+            database.wait_for_connection(WAITING_FOR_A_LOCK)
+            with httpx.Client(base_url=url, trust_env=False, verify=False) as client:
+                yield client
+            other.run("ROLLBACK")
+            assert waiting.result().status_code in {200, 503}
+        with httpx.Client(base_url=url, trust_env=False, verify=False) as client:
+            wait_until(lambda: client.get("/1").status_code == 200)
+
+
+def check_prompt_answers(client: httpx.Client) -> None:
+    for method, path, body, status in NEEDS_NO_DATABASE:
+        headers = {"Content-Type": "application/json"} if body else None
+        answer = client.request(method, path, content=body, headers=headers, timeout=PROMPTLY)
+        assert answer.status_code == status, (method, path, answer.text)
+
+
+def check_reads_are_refused(client: httpx.Client) -> None:
+    for path in READS:
+        check_unavailable(client.get(path, timeout=PATIENTLY), "not-saved")
+
+
+# --- away
+
+
+@pytest.mark.parametrize("end", ["crash", "immediate", "fast"])
+def test_a_database_that_comes_back_is_served_from_at_once_and_no_error_follows(
+    http: httpx.Client,
+    crashable: PostgresqlServer,
+    database: WatchedDatabase,
+    end: Literal["crash", "immediate", "fast"],
+) -> None:
+    kept = [str(uuid4()) for _ in range(20)]
+    with ThreadPoolExecutor(POOL_SIZE * 2) as pool:
+        assert all(pool.map(lambda key: store(http, key).is_success, kept))
+        if end == "crash":
+            crashable.crash()
+        else:
+            crashable.stop(end)
+        check_outage(http)
+        crashable.start()
+        print(f"{end}: first success after {seconds_to_success(http):.2f} s")
+        answers = list(pool.map(lambda _: use(http), range(AFTERWARDS)))
+    assert all(answers)
+    assert {record["uuid"] for record in http.get("/all").json()} == set(kept)
+    assert database.connections() <= POOL_SIZE
+
+
+def check_outage(http: httpx.Client) -> None:
+    check_prompt_answers(http)
+    check_reads_are_refused(http)
+    for method in WRITES:
+        check_unavailable(write(http, method), "not-saved")
+    ready = http.get("/health/ready")
+    assert (ready.status_code, "unreachable" in ready.json()["reason"]) == (503, True)
+
+
+def seconds_to_success(http: httpx.Client) -> float:
+    began = time.monotonic()
+    wait_until(lambda: http.get("/1").status_code == 200, seconds=10)
+    return time.monotonic() - began
+
+
+def store(http: httpx.Client, key: str) -> httpx.Response:
+    return http.post("/new", json=[{"uuid": key, "text": "a"}])
+
+
+def use(http: httpx.Client) -> bool:
+    key = str(uuid4())
+    return [answer.status_code for answer in (store(http, key), http.get(f"/{key}"), http.delete(f"/{key}"))] == [
+        201,
+        200,
+        200,
+    ]
+
+
+# --- silent
+
+
+def test_a_database_that_says_nothing_is_unavailable_within_seconds(http: httpx.Client, wire: Proxy) -> None:
+    write(http, "POST").raise_for_status()
+    wire.stall()
+    with ThreadPoolExecutor(2 * POOL_SIZE) as pool:
+        reads = [pool.submit(http.get, path, timeout=PATIENTLY) for path in READS * 2]
+        check_prompt_answers(http)
+        for answer in reads:
+            check_unavailable(answer.result(), "not-saved")
+    wire.heal()
+    assert seconds_to_success(http) < 10
+    assert http.get("/all").json() == [RECORD]
+
+
+# --- busy
+
+
+def test_what_needs_no_database_is_answered_at_once_while_the_pool_is_empty(locked: httpx.Client) -> None:
+    check_prompt_answers(locked)
+
+
+def test_reads_and_writes_are_told_to_come_back_while_the_pool_is_empty(locked: httpx.Client) -> None:
+    check_reads_are_refused(locked)
+    for method in WRITES:
+        check_unavailable(write(locked, method), "not-saved")
+
+
+def test_many_requests_that_find_the_pool_empty_are_all_told_in_time(locked: httpx.Client) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        for answer in pool.map(lambda _: locked.get("/1", timeout=PATIENTLY), range(20)):
+            check_unavailable(answer, "not-saved")
