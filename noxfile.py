@@ -36,6 +36,13 @@ def tests_on(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Break things for minutes under a swarm, and print what became of its records."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.faults.cycles", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and report which lines they reach."""
     install(session, "tests")

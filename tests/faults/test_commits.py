@@ -14,8 +14,9 @@ from tests.faults.stage import KEY, RECORD, WRITES, Stage, check_unavailable, pr
 from tests.servers import wait_until
 
 CUTS = 30
+NEAREST = 300
 FARTHEST = {Direction.TO_SERVER: 1500, Direction.TO_CLIENT: 2500}
-"""Bytes within which a connection is made and a request served."""
+"""Bytes within which a request is served, on a connection that is there, and on one that has to be made."""
 
 REFUSALS = ["raise_exception", "unique_violation", "check_violation", "serialization_failure"]
 
@@ -54,8 +55,10 @@ def test_wherever_a_connection_is_cut_the_outcome_agrees_with_the_database(
     outcomes = Counter[str]()
     for method in WRITES * CUTS:
         before = prepare(http, method)
-        direction = chance.choice(list(Direction))
-        wire.cut_after(chance.randrange(FARTHEST[direction]), direction)
+        direction, has_to_connect = chance.choice(list(Direction)), chance.random() < 0.5
+        if has_to_connect:
+            wire.cut()
+        wire.cut_after(chance.randrange(FARTHEST[direction] if has_to_connect else NEAREST), direction)
         answer = write(http, method)
         wire.heal()
         wait_until(lambda: not database.connections("state <> 'idle'"))

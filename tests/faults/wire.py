@@ -6,13 +6,15 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 HOST_LINE = b"Host: localhost\r\n"
 JSON_LINE = b"Content-Type: application/json\r\n"
 TINY_WINDOW = 4096
+UNANSWERED, BROKEN_OFF = 0, -1
+"""What stands for a status where no byte of an answer came, and where not all of them did."""
 
 
 def get(path: str) -> bytes:
@@ -53,7 +55,7 @@ def leave(connection: socket.socket) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one request: `status` is 0 where no byte came, -1 where the answer broke off."""
+    """What became of one request."""
 
     request: bytes
     status: int
@@ -104,16 +106,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
         await reader.readexactly(int(fields[b"content-length"]))
     except asyncio.IncompleteReadError as error:
-        return (-1 if head or error.partial else 0), False
+        return (BROKEN_OFF if head or error.partial else UNANSWERED), False
     except OSError:
-        return (-1 if head else 0), False
+        return (BROKEN_OFF if head else UNANSWERED), False
     return int(head.split()[1]), fields.get(b"connection") != b"close"
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Read until the other side has ended."""
-    data = b""
-    with suppress(ConnectionResetError):
-        while piece := connection.recv(65536):
-            data += piece
-    return data
