@@ -43,6 +43,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def overload(session: nox.Session) -> None:
+    """Offer ten times what the service can take, and print what it still does."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.faults.overload", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests and report which lines they reach."""
     install(session, "tests")

@@ -31,11 +31,11 @@ class Link:
     def close(self, *, reset: bool) -> None:
         """End both connections, politely or by a reset."""
         for end in self.ends.values():
-            if reset:
+            if not reset:
+                end.close()
+            elif not end.transport.is_closing():
                 end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 end.transport.abort()
-            else:
-                end.close()
 
 
 class Proxy:

@@ -60,7 +60,7 @@ def loading(load: Load, connections: int) -> Iterator[None]:
     try:
         yield
     finally:
-        load.is_over = True
+        load.stop()
         thread.join()
 
 

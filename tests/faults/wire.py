@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 HOST_LINE = b"Host: localhost\r\n"
 JSON_LINE = b"Content-Type: application/json\r\n"
 TINY_WINDOW = 4096
+OVERLOADED = 503
 UNANSWERED, BROKEN_OFF = 0, -1
 """What stands for a status where no byte of an answer came, and where not all of them did."""
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def get(path: str) -> bytes:
@@ -68,26 +71,40 @@ class Load:
 
     url: str
     next_request: Callable[[], bytes]
+    rest: float = 0.0
+    """Seconds that a connection rests after it was told that the server is overloaded."""
+
     answers: list[Answer] = field(default_factory=list)
     is_over: bool = False
 
-    async def run(self, connections: int) -> None:
-        """Send from several connections at the same time."""
-        await asyncio.gather(*(self.use_connection() for _ in range(connections)))
+    async def run(self, connections: int, seconds: float | None = None) -> None:
+        """Send from several connections at the same time, which are all there before the first request goes."""
+        opened = await asyncio.gather(*(self.connect() for _ in range(connections)))
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, self.stop)
+        await asyncio.gather(*map(self.use, opened))
 
-    async def use_connection(self) -> None:
-        """Send from one connection after another, until the server accepts no more."""
+    def stop(self) -> None:
+        """Send no further request."""
+        self.is_over = True
+
+    async def connect(self) -> Streams | None:
+        """Open a connection; None where the server accepts no more."""
         where = urlsplit(self.url)
-        while not self.is_over:
-            try:
-                reader, writer = await asyncio.open_connection(where.hostname, where.port)
-            except OSError:
-                return
-            try:
-                while not self.is_over and await self.ask(reader, writer):
-                    pass
-            finally:
-                writer.close()
+        try:
+            return await asyncio.open_connection(where.hostname, where.port)
+        except OSError:
+            return None
+
+    async def use(self, streams: Streams | None) -> None:
+        """Send from a connection, and from new ones when it ends, until the server accepts no more."""
+        while streams:
+            reader, writer = streams
+            while not self.is_over and await self.ask(reader, writer):
+                if self.rest and self.answers[-1].status == OVERLOADED:
+                    await asyncio.sleep(self.rest)
+            writer.close()
+            streams = None if self.is_over else await self.connect()
 
     async def ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Send one request and take its answer; return whether the connection can be used again."""
