@@ -5,7 +5,6 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
 from enum import Enum
 from typing import Any, Self, TypeVar
 
@@ -161,15 +160,16 @@ class Proxy:
             link.close(reset=False)
 
     async def pump(self, source: asyncio.StreamReader, link: Link, direction: Direction) -> None:
-        """Pass on one way what comes, until it ends or is cut."""
-        sink = link.ends[direction]
-        with suppress(OSError):
+        """Pass on one way what comes, until it ends or is cut; a reset is passed on too."""
+        try:
             while data := await source.read(CHUNK):
                 await asyncio.sleep(self.delay)
                 await self.flowing.wait()
                 if not await self.deliver(data, link, direction):
                     return
-            sink.write_eof()
+            link.ends[direction].write_eof()
+        except OSError:
+            link.close(reset=True)
 
     async def deliver(self, data: bytes, link: Link, direction: Direction) -> bool:
         """Pass on what may pass; cut every connection where that is less than has come."""

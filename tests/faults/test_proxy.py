@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 import pytest
 
 from tests.faults.proxy import Direction, Proxy
+from tests.faults.wire import leave
 from tests.servers import wait_until
 
 SHORT = 0.3
@@ -21,6 +22,7 @@ class Echo:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.received = b""
+        self.is_leaving = False
         self.ended_by: list[str] = []
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -38,6 +40,9 @@ class Echo:
         try:
             while data := connection.recv(65536):
                 self.received += data
+                if self.is_leaving:
+                    leave(connection)
+                    return
                 connection.sendall(data)
             connection.sendall(b"goodbye")
             self.ended_by.append("end")
@@ -110,6 +115,18 @@ def test_without_a_fault_everything_passes(proxy: Proxy, echo: Echo, client: soc
 def test_a_side_that_ends_its_way_can_still_be_answered(client: socket.socket) -> None:
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 100) == b"goodbye"
+
+
+def test_a_client_that_leaves_by_a_reset_does_so_for_the_server(echo: Echo, client: socket.socket) -> None:
+    leave(client)
+    wait_until(lambda: echo.ended_by == ["reset"])
+
+
+def test_a_server_that_leaves_by_a_reset_does_so_for_the_client(echo: Echo, client: socket.socket) -> None:
+    echo.is_leaving = True
+    client.sendall(b"go")
+    with pytest.raises(ConnectionResetError):
+        receive(client, 100)
 
 
 def test_a_delay_holds_back_what_comes(proxy: Proxy, client: socket.socket) -> None:
