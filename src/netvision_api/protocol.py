@@ -16,7 +16,9 @@ from netvision_api.settings import Seconds, Settings
 
 MAX_URL = 2**13
 MAX_HEAD = 2**16
-"""The most bytes of a URL, and of a URL with all headers."""
+"""The most bytes of a URL, and of a URL with all headers; also of trailers, which nobody reads."""
+
+VERSIONS = frozenset({"1.0", "1.1"})
 
 HALF_SENT_SECONDS = 0.5
 """How long the rest of a request is waited for after a signal to stop."""
@@ -36,7 +38,7 @@ class Protocol(HttpToolsProtocol):
         self.body_timeout = body_timeout
         self.timer: TimerHandle | None = None
         self.is_head, self.is_body = True, False
-        self.head_size = 0
+        self.unread = 0
         self.refusal = HTTPStatus.BAD_REQUEST
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
@@ -50,34 +52,56 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what comes of a head that is not complete yet counts against its bound."""
+        """Read on; bytes that are neither a whole head nor a piece of a body are bounded, wherever they stand."""
+        self.unread += len(data)
         super().data_received(data)
-        if self.is_head:
-            self.head_size += len(data)
-            if self.head_size > MAX_HEAD and not self.transport.is_closing():
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self.unread > MAX_HEAD and not self.transport.is_closing():
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         self.watch()
 
     def on_message_begin(self) -> None:
         """Begin with a request's head."""
-        self.is_head, self.head_size = True, 0
+        self.unwatch()
+        self.is_head, self.unread = True, 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer comes too late to be one."""
+        if self.is_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole, and go on to the body."""
         self.unwatch()
-        self.is_head, self.is_body = False, True
-        size, hosts = len(self.url), 0
-        for name, value in self.headers:
-            size += len(name) + len(value)
-            hosts += name == b"host"
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > MAX_URL:
             self.reject(HTTPStatus.REQUEST_URI_TOO_LONG)
         if size > MAX_HEAD:
             self.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        if not (self.is_addressed() and self.is_framed()):
             self.reject(HTTPStatus.BAD_REQUEST)
         super().on_headers_complete()
+        self.is_head, self.is_body, self.unread = False, True, 0
+
+    def is_addressed(self) -> bool:
+        """Tell whether the version is one that is spoken here, and exactly one Host is named; HTTP/1.0 needs none."""
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return version in VERSIONS and hosts <= 1 and (hosts == 1 or version == "1.0")
+
+    def is_framed(self) -> bool:
+        """Tell whether the body is found where it is: chunked and nothing else, and not behind an Upgrade.
+
+        The parser takes the body of a request with an Upgrade for the first words of another protocol.
+        """
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        has_body = bool(codings) or any(name == b"content-length" and value != b"0" for name, value in self.headers)
+        return codings in ([], [b"chunked"]) and not (has_body and self.parser.should_upgrade())
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self.unread = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Be done with the body."""
@@ -95,18 +119,25 @@ class Protocol(HttpToolsProtocol):
         self.refuse(self.refusal)
 
     def refuse(self, status: HTTPStatus) -> None:
-        """Answer with a status in plain text, and close."""
-        if self.cycle is None or self.cycle.response_complete:
+        """Answer with a status in plain text, and close; what came whole before is answered first."""
+        if self.is_body:
+            self.transport.close()
+        elif self.cycle is None or self.cycle.response_complete:
             self.transport.write(plain(status, "text/plain; charset=utf-8", status.phrase.encode()))
-        self.transport.close()
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def watch(self) -> None:
-        """Set the timer of an incomplete head or body, if none runs."""
-        if self.timer is None and (self.is_head or self.is_body):
-            deadline, act = (
-                (self.header_timeout, self.transport.close) if self.is_head else (self.body_timeout, self.time_out_body)
-            )
-            self.timer = self.loop.call_later(deadline, act)
+        """Set the timer of an incomplete head or body, or of a connection that is left idle, if none runs."""
+        if self.timer is not None:
+            return
+        if self.is_head:
+            self.timer = self.loop.call_later(self.header_timeout, self.transport.close)
+        elif self.is_body:
+            self.timer = self.loop.call_later(self.body_timeout, self.time_out_body)
+        elif self.cycle.response_complete:
+            self.timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
     def unwatch(self) -> None:
         """Stop the timer, if one runs."""
@@ -131,8 +162,7 @@ class Protocol(HttpToolsProtocol):
             problem = Problem(REQUEST_TIMEOUT, f"The body did not come within {self.body_timeout:g} s.")
             name = request_id(cast("Scope", self.scope))
             content = response(problem, name).content
-            headers = {REQUEST_ID: name, **ALWAYS}
-            self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, headers))
+            self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, {REQUEST_ID: name}))
         self.transport.close()
 
 
@@ -140,7 +170,13 @@ def plain(
     status: HTTPStatus, media_type: str, content: bytes, headers: Mapping[str, str] = MappingProxyType({})
 ) -> bytes:
     """Write an answer after which the connection is closed."""
-    headers = {"Content-Type": media_type, "Content-Length": str(len(content)), "Connection": "close", **headers}
+    headers = {
+        "Content-Type": media_type,
+        "Content-Length": str(len(content)),
+        "Connection": "close",
+        **ALWAYS,
+        **headers,
+    }
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content
 
