@@ -7,6 +7,7 @@ import msgspec
 from litestar import Controller, Request, Response, route
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import SecurityRequirement
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,10 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from netvision_api import __version__
 from netvision_api.database import Database
 from netvision_api.failures import describe
-from netvision_api.openapi import READ
+from netvision_api.openapi import BEARER, READ
 from netvision_api.problems import Problem, cause, logger
 from netvision_api.revisions import revision_of, shortcoming
 from netvision_api.security import may_read
+
+WITH_OR_WITHOUT_TOKEN: list[SecurityRequirement] = [{}, {BEARER: []}]
 
 
 class Liveness(msgspec.Struct):
@@ -41,6 +44,7 @@ class HealthController(Controller):
 
     path = "/health"
     tags = ("health",)
+    security = WITH_OR_WITHOUT_TOKEN
 
     @route("/live", http_method=READ, opt={"name": "live"}, sync_to_thread=False)
     def live(self) -> Liveness:

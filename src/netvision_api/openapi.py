@@ -44,6 +44,7 @@ EVERYWHERE = (UNAUTHORIZED, FORBIDDEN, HOST_NOT_ALLOWED, OVERLOADED, INTERNAL)
 """What every operation may answer."""
 
 READ = [HttpMethod.GET, HttpMethod.HEAD]
+BEARER = "bearer"
 
 COUNT_SCHEMA = Schema(type=OpenAPIType.STRING, title="count", pattern=f"^({COUNT_PATTERN})$")
 UUID_SCHEMA = Schema(type=OpenAPIType.STRING, title="uuid", pattern=f"^({UUID_PATTERN})$")
@@ -150,8 +151,8 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
         operation_id_creator=name_operation,
         openapi_router=LITESTAR_ROUTER,
         use_handler_docstrings=True,
-        components=Components(security_schemes={"bearer": bearer}),
-        security=[{"bearer": []}] if settings.tokens else None,
+        components=Components(security_schemes={BEARER: bearer}),
+        security=[{BEARER: []}] if settings.tokens else None,
     )
 
 
