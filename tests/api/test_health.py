@@ -15,7 +15,7 @@ import pytest
 from netvision_api import __version__
 from netvision_api.revisions import head, upgrade
 from netvision_api.settings import Settings
-from tests.databases import AnyDatabase, SqliteDatabase
+from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import served, wait_until
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
@@ -176,3 +176,15 @@ def test_other_hosts_can_be_allowed(database: AnyDatabase) -> None:
             assert httpx.get(f"{url}/5", headers={"Host": host}).status_code == 200
         assert httpx.get(f"{url}/5", headers={"Host": "localhost"}).status_code == 421
         assert httpx.get(f"{url}/health/ready", headers={"Host": "localhost"}).status_code == 200
+
+
+def test_a_database_that_does_not_wait_for_its_disk_is_not_ready(postgresql: PostgresqlDatabase) -> None:
+    database = postgresql.sibling("netvision_hasty")
+    upgrade(unmigrated(database))
+    name = urlsplit(database.url).path[1:]
+    database.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    with served(unmigrated(database)) as url:
+        check_not_ready(url, "synchronous_commit off", "could be lost")
+    database.execute(f'ALTER DATABASE "{name}" RESET synchronous_commit')
+    with served(unmigrated(database)) as url:
+        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 200)

@@ -8,11 +8,13 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode, Response
+from schemathesis.checks import not_a_server_error
 from schemathesis.engine.recorder import ScenarioRecorder
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from netvision_api import __version__
+from tests.api.services import service_on
 from tests.databases import AnyDatabase
 
 OPERATIONS = [
@@ -27,6 +29,8 @@ OPERATIONS = [
     ("/health/ready", "GET"),
     ("/health/ready", "HEAD"),
 ]
+TOKEN = "t" * 32
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 RECORD_FORMATS = {"application/json", "application/x-ndjson", "text/csv"}
 FEW = settings(
     max_examples=15,
@@ -41,6 +45,13 @@ FEW = settings(
 def schema(shared_service: str) -> OpenApiSchema:
     """The document as Schemathesis reads it from the running service."""
     return schemathesis.openapi.from_url(f"{shared_service}/schema/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenApiSchema]:
+    """The document of a service that asks for a token."""
+    with service_on(tmp_path_factory.mktemp("protected"), token=TOKEN) as service:
+        yield schemathesis.openapi.from_url(f"{service.url}/schema/openapi.json", headers=AUTHORIZED)
 
 
 @pytest.fixture
@@ -138,3 +149,23 @@ def test_the_links_lead_where_the_document_says(schema: OpenApiSchema, database:
             validate(case, response, recorder=self.recorder)
 
     Machine.run(settings=settings(FEW, stateful_step_count=6))
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_an_operation_asks_for_a_token_exactly_where_the_document_says(
+    protected: OpenApiSchema, path: str, method: str
+) -> None:
+    """The check of Schemathesis repeats what has succeeded without a token, and with a wrong one."""
+
+    @given(case=protected[path][method].as_strategy())
+    @FEW
+    def check(case: Case[Any]) -> None:
+        case.call_and_validate(headers=AUTHORIZED, checks=[ignored_auth, not_a_server_error])
+        is_open = case.call(headers={}).status_code != 401
+        assert is_open == path.startswith("/health")
+
+    check()
+
+
+def test_the_document_of_a_service_without_tokens_asks_for_none(document: dict[str, Any]) -> None:
+    assert "security" not in document
