@@ -33,6 +33,25 @@ MALFORMED = {
     "comment": b'// records\n[{"text":"a"}]',
     "half a literal": b"tru",
     "leading zero": b"[01]",
+    "leading plus": b"[+1]",
+    "leading point": b"[.5]",
+    "trailing point": b"[1.]",
+    "half an exponent": b"[1e]",
+    "minus alone": b"[-]",
+    "hexadecimal number": b"[0x1]",
+    "double comma": b'[{"text":"a"},,{"text":"b"}]',
+    "leading comma": b'[,{"text":"a"}]',
+    "no comma": b'[{"text":"a"} {"text":"b"}]',
+    "comma for a colon": b'[{"text","a"}]',
+    "member without a value": b'[{"text":}]',
+    "member without a name": b'[{:"a"}]',
+    "trailing comma in an object": b'[{"text":"a",}]',
+    "two colons": b'[{"text"::"a"}]',
+    "name that is no string": b'[{1:"a"}]',
+    "closed otherwise": b'[{"text":"a"]}',
+    "literal in capitals": b"[TRUE]",
+    "form feed": b'[\f{"text":"a"}]',
+    "no-break space": '[\u00a0{"text":"a"}]'.encode(),
     "NaN": b'[{"text":NaN}]',
     "Infinity": b"[-Infinity]",
     "BOM": b'\xef\xbb\xbf[{"text":"a"}]',
@@ -221,6 +240,10 @@ def test_a_long_name_is_not_repeated_in_the_answer(http: httpx.Client, body: byt
 
 def test_white_space_around_the_records_is_fine(http: httpx.Client) -> None:
     assert post(http, b' \r\n\t[ { "text" : "a" } ] \r\n\t').status_code == 201
+
+
+def test_a_name_may_be_written_with_escapes(http: httpx.Client) -> None:
+    assert post(http, rb'{"te\u0078t":"a"}').json()["text"] == "a"
 
 
 def test_escaped_pairs_of_surrogates_are_one_character(http: httpx.Client) -> None:
