@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from litestar.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from netvision_api.headers import ALWAYS, REQUEST_ID, request_id
 from netvision_api.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, response
@@ -37,6 +37,7 @@ class Protocol(HttpToolsProtocol):
         self.header_timeout = header_timeout
         self.body_timeout = body_timeout
         self.timer: TimerHandle | None = None
+        self.answering: RequestResponseCycle | None = None
         self.is_head, self.is_body = True, False
         self.unread = 0
         self.refusal = HTTPStatus.BAD_REQUEST
@@ -47,9 +48,17 @@ class Protocol(HttpToolsProtocol):
         self.watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Wait no more, and let the request that is being answered know; uvicorn tells the last one that came."""
         self.unwatch()
+        if self.answering and not self.answering.response_complete:
+            self.answering.disconnected = True
+            self.answering.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Begin to answer a request; of several that came at once it is the first, not the last."""
+        self.answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Read on; bytes that are neither a whole head nor a piece of a body are bounded, wherever they stand."""
