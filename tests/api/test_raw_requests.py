@@ -1,8 +1,10 @@
 """Bytes that no client sends: never a failure of the service, never a hang, and nothing stored that was refused."""
 
+import logging
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
@@ -25,6 +27,7 @@ from tests.api.wire import (
     received,
     statuses,
 )
+from tests.servers import wait_until
 
 CHUNK = b"e\r\n" + BODY + b"\r\n0\r\n\r\n"
 STORE = POST + LENGTH + CLOSE + b"\r\n" + BODY
@@ -243,6 +246,20 @@ def test_an_idle_connection_is_closed_whatever_came_last(
             assert connection.recv(65536).startswith(b"HTTP/1.1 415 ")
             connection.sendall(BODY)
         assert received(connection) == b""
+
+
+def test_a_client_that_leaves_two_requests_behind_is_no_error(
+    url: str, hasty: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(sqlite3.connect(hasty.database.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with connect(url) as connection:
+            connection.sendall(POST + LENGTH + b"\r\n" + BODY + GET + b"\r\n")
+            assert httpx.get(f"{url}/health/ready").status_code == 200
+        other.rollback()
+        wait_until(lambda: hasty.database.count() == 1)
+    assert statuses(exchange(url, STORE)) == [201]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_clients_that_hang_do_not_disturb_others(url: str) -> None:
