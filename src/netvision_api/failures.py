@@ -90,7 +90,13 @@ def is_disconnection(error: BaseException) -> bool:
     state = sqlstate(error)
     was_closed = state[:2] in CONNECTION_CLASSES and state != CANCELLED
     is_mute = not state and sqlite_code(error) is None
-    return getattr(error, "connection_invalidated", False) or was_closed or is_mute or sqlite_code(error) == IO_ERROR
+    return getattr(error, "connection_invalidated", False) or was_closed or is_mute or may_be_written(error)
+
+
+def may_be_written(error: BaseException) -> bool:
+    """Tell whether SQLite may have written a commit that it reports as failed; where writing failed, it has not."""
+    code = getattr(origin(error), "sqlite_errorcode", None)
+    return sqlite_code(error) == IO_ERROR and code != sqlite3.SQLITE_IOERR_WRITE
 
 
 def is_conflict(error: BaseException) -> bool:

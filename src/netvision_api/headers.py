@@ -34,7 +34,7 @@ def request_id(scope: Scope) -> str:
     state = scope.setdefault("state", {})
     if "request_id" not in state:
         brought = header(scope, b"x-request-id")
-        state["request_id"] = brought.decode() if SANE.fullmatch(brought) else f"{PROCESS}{next(number):010x}"
+        state["request_id"] = brought.decode() if SANE.fullmatch(brought) else f"{PROCESS}{next(number):016x}"
     return str(state["request_id"])
 
 

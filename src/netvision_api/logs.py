@@ -1,12 +1,17 @@
 """How the server logs: to standard error, as text or as JSON."""
 
 import logging
+from collections import Counter
+from math import inf
+from time import monotonic
 from typing import Any
 
 import msgspec
 
 from netvision_api.settings import Settings
 
+REPEAT_SECONDS = 1
+MAX_MESSAGES = 100
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -24,6 +29,28 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()
+
+
+class Seldom:
+    """Say the same at most once a second: a database that is away is away for every request."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        """Say it through a logger."""
+        self.logger = logger
+        self.said: dict[str, float] = {}
+        self.left_out: Counter[str] = Counter()
+
+    def warning(self, message: str, request_id: str) -> None:
+        """Log a message, with the request it concerns and how many others it concerned since it was logged last."""
+        now = monotonic()
+        if now - self.said.get(message, -inf) < REPEAT_SECONDS:
+            self.left_out[message] += 1
+            return
+        if len(self.said) > MAX_MESSAGES:
+            self.said.clear()
+        self.said[message] = now
+        more = self.left_out.pop(message, 0)
+        self.logger.warning("request %s: %s%s", request_id, message, f", and {more} more since" if more else "")
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What Prometheus is told: how many requests there were by route and status, and how long they took.
+"""What Prometheus is told: how many requests there were by route and status, how long they took, how many are there.
 
 The library is Prometheus's own client. With several workers it keeps the numbers in files that they share, so that
 each answers for all.
@@ -6,15 +6,16 @@ each answers for all.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from netvision_api.headers import add_headers
@@ -44,12 +45,19 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self.in_flight = Gauge(
+            "netvision_requests_in_flight",
+            "Requests that are being served.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
         self.of = lru_cache(maxsize=None)(self.seconds.labels)
 
     def render(self) -> bytes:
         """Write the numbers of all workers."""
         if FOLDER not in os.environ:
             return generate_latest(self.registry)
+        forget_the_dead(Path(os.environ[FOLDER]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -76,9 +84,11 @@ class Edge:
 
         method = str(scope.get("method"))
         began = perf_counter()
+        self.metrics.in_flight.inc()
         try:
             await self.app(scope, receive, answer)
         finally:
+            self.metrics.in_flight.dec()
             seconds = self.metrics.of(method if method in METHODS else "other", route_of(scope["path"]), status)
             seconds.observe(perf_counter() - began)
 
@@ -108,3 +118,18 @@ def shared_by_workers() -> Iterator[None]:
             yield
         finally:
             del os.environ[FOLDER]
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Remove what workers that are gone say of the present."""
+    for file in folder.glob("gauge_live*_*.db"):
+        if not is_running(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Tell whether there is a process with this number."""
+    with suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False

@@ -29,7 +29,7 @@ class Admission:
         share = 1 + self.share_of_body(scope)
         if self.in_flight + share > self.most:
             detail = f"The server works on as much as it may at a time, which is --max-in-flight {self.most}."
-            await refuse(Problem(OVERLOADED, detail), scope, receive, send)
+            await refuse(Problem(OVERLOADED, detail), scope, send)
             return
         self.in_flight += share
         try:

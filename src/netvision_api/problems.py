@@ -24,13 +24,15 @@ from litestar.status_codes import (
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from netvision_api import failures
 from netvision_api.headers import request_id
+from netvision_api.logs import Seldom
 
 logger = logging.getLogger(__name__)
+trouble = Seldom(logger)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -121,33 +123,42 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn whatever was raised into a problem, and log what nobody foresaw."""
     problem = error if isinstance(error, Problem) else translate(error, request)
-    if problem.kind.status >= HTTP_500_INTERNAL_SERVER_ERROR:
-        exc_info = error if problem.kind is INTERNAL else None
-        logger.error("request %s: %s (%s)", request_id(request.scope), problem.detail, cause(error), exc_info=exc_info)
+    if problem.kind is INTERNAL:
+        logger.error("request %s: %s (%s)", request_id(request.scope), problem.detail, cause(error), exc_info=error)
+    elif problem.kind.status >= HTTP_500_INTERNAL_SERVER_ERROR:
+        trouble.warning(f"{problem.detail} ({cause(error)})", request_id(request.scope))
     return response(problem, request_id(request.scope))
 
 
 def response(problem: Problem, request_id: str) -> Response[bytes]:
-    """Render a problem."""
+    """Render a problem as a response."""
+    content = details(problem, request_id)
+    return Response(content, status_code=problem.kind.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def details(problem: Problem, request_id: str) -> bytes:
+    """Render the body of a problem."""
     kind = problem.kind
-    body = ProblemDetails(
-        type=f"urn:netvision:problem:{kind.name}",
-        title=kind.title,
-        status=kind.status,
-        detail=problem.detail,
-        request_id=request_id,
-        errors=problem.errors,
-        outcome=problem.outcome,
-    )
-    return Response(
-        content=msgspec.json.encode(body), status_code=kind.status, media_type=MEDIA_TYPE, headers=problem.headers
+    return msgspec.json.encode(
+        ProblemDetails(
+            type=f"urn:netvision:problem:{kind.name}",
+            title=kind.title,
+            status=kind.status,
+            detail=problem.detail,
+            request_id=request_id,
+            errors=problem.errors,
+            outcome=problem.outcome,
+        )
     )
 
 
-async def refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a problem where no handler runs yet."""
-    answer = response(problem, request_id(scope)).to_asgi_response(app=None, request=Request(scope))
-    await answer(scope, receive, send)
+async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
+    """Answer a problem before the application is reached, with as little work as can be."""
+    content = details(problem, request_id(scope))
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(content)), **problem.headers}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send(HTTPResponseStartEvent(type="http.response.start", status=problem.kind.status, headers=encoded))
+    await send(HTTPResponseBodyEvent(type="http.response.body", body=content, more_body=False))
 
 
 def translate(error: Exception, request: Request[Any, Any, Any]) -> Problem:

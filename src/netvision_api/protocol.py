@@ -11,7 +11,7 @@ from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from netvision_api.headers import ALWAYS, REQUEST_ID, request_id
-from netvision_api.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, response
+from netvision_api.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, details
 from netvision_api.settings import Seconds, Settings
 
 MAX_URL = 2**13
@@ -170,7 +170,7 @@ class Protocol(HttpToolsProtocol):
         if not self.cycle.response_started and not self.pipeline:
             problem = Problem(REQUEST_TIMEOUT, f"The body did not come within {self.body_timeout:g} s.")
             name = request_id(cast("Scope", self.scope))
-            content = response(problem, name).content
+            content = details(problem, name)
             self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, {REQUEST_ID: name}))
         self.transport.close()
 

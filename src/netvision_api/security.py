@@ -45,7 +45,7 @@ class Guard:
         if problem is None:
             await self.app(scope, receive, send)
         else:
-            await refuse(problem, scope, receive, send)
+            await refuse(problem, scope, send)
 
     def objection(self, scope: Scope) -> Problem | None:
         """Say why a request is refused, None where it is not."""

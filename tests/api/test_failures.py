@@ -51,6 +51,7 @@ SQLITE = {
     "read-only": (sqlite3.SQLITE_READONLY, True, False),
     "I/O error": (sqlite3.SQLITE_IOERR, True, True),
     "I/O error, extended": (sqlite3.SQLITE_IOERR_FSYNC, True, True),
+    "I/O error while writing": (sqlite3.SQLITE_IOERR_WRITE, True, False),
     "corrupt": (sqlite3.SQLITE_CORRUPT, True, False),
     "cannot open": (sqlite3.SQLITE_CANTOPEN, True, False),
     "not a database": (sqlite3.SQLITE_NOTADB, True, False),
