@@ -52,7 +52,7 @@ class Work(Generic[Source, Key, Result]):
     alone: Callable[[Key], Awaitable[Result]]
     is_wanted: Callable[[], bool]
     weigh: Callable[[Key], int] = lambda _key: 1
-    most: int = 500
+    most: int = 64
 
 
 class Batcher(Generic[Source, Key, Result]):

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from litestar.testing import TestClient
 
 from netvision_api import __version__
+from netvision_api.app import create_app
 from netvision_api.revisions import head, upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
@@ -167,6 +169,16 @@ def test_a_request_without_a_host_is_refused(service: str, line: bytes) -> None:
         connection.sendall(b"GET /5 HTTP/1.1\r\n" + line + b"Connection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert re.match(rb"HTTP/1.1 4(00|21) ", answer)
+
+
+def test_a_service_that_is_told_to_stop_is_not_ready(database: AnyDatabase) -> None:
+    app = create_app(Settings(database_url=database.url))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.get("/health/ready").status_code == 200
+        app.state.is_draining = True
+        answer = client.get("/health/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "draining")
+        assert client.get("/health/live").status_code == 200
 
 
 def test_other_hosts_can_be_allowed(database: AnyDatabase) -> None:
