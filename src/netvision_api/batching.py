@@ -42,17 +42,17 @@ class Request(asyncio.Future[Result], Generic[Key, Result]):
 class Work(Generic[Source, Key, Result]):
     """What is done for the keys of a batch, and where.
 
-    `connect` opens a connection; `together` does the work of several keys on it, all or none; `alone` that of one key
-    whose batch has failed. `is_wanted` tells that others wait for the connection. A batch may weigh `most`, as `weigh`
-    says of each key, but it has one key at least.
+    `connect` opens a connection; `together` does the work of several keys on it, all or none. `is_wanted` tells that
+    others wait for the connection. A batch may weigh `most`, as `weigh` says of each key, but it has one key at least.
+    The work of a key whose batch has failed is done by `alone`, where that is another.
     """
 
     connect: Callable[[], AbstractAsyncContextManager[Source]]
     together: Callable[[Source, Sequence[Key]], Awaitable[Sequence[Result]]]
-    alone: Callable[[Key], Awaitable[Result]]
     is_wanted: Callable[[], bool]
+    most: int
     weigh: Callable[[Key], int] = lambda _key: 1
-    most: int = 64
+    alone: Callable[[Key], Awaitable[Result]] | None = None
 
 
 class Batcher(Generic[Source, Key, Result]):
@@ -157,7 +157,7 @@ class Batcher(Generic[Source, Key, Result]):
         """Do one key's work, again where only other transactions were in the way."""
         for attempt in range(1, TRIES + 1):
             try:
-                settle(request, await self.work.alone(request.key))
+                settle(request, await self.do_alone(request.key))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for it
                 if not is_conflict(error) or attempt == TRIES:
                     settle(request, error)
@@ -165,6 +165,13 @@ class Batcher(Generic[Source, Key, Result]):
                 await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311 - no secret
             else:
                 return
+
+    async def do_alone(self, key: Key) -> Result:
+        """Do one key's work by itself."""
+        if self.work.alone:
+            return await self.work.alone(key)
+        async with self.work.connect() as source:
+            return (await self.work.together(source, [key]))[0]
 
 
 def settle(request: Request[Key, Result], outcome: Result | Exception) -> None:

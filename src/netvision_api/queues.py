@@ -12,9 +12,10 @@ from netvision_api.settings import Settings
 from netvision_api.statements import Ask, Statements
 
 READ_LANES, WRITE_LANES = 4, 2
+MOST_KEYS = 64
 MOST_PAGES = 32
 MOST_BYTES = 2**20
-"""What one statement inserts, apart from a larger request of its own."""
+"""What one statement may carry, in records, pages or bytes; a request with more of its own travels by itself."""
 
 RECORD_WEIGHT = 64
 """What a record weighs beside its text, in bytes."""
@@ -29,45 +30,22 @@ class Queues:
     def __init__(self, database: Database, settings: Settings) -> None:
         """Prepare the queues of a database."""
         self.database = database
-        reader, writer, patience = database.reader, database.writer, settings.pool_timeout
+        are_wanted, patience = database.writer.are_wanted, settings.pool_timeout
         write_lanes = 1 if settings.is_sqlite else WRITE_LANES
 
-        async def find(key: UUID) -> Found:
-            async with database.reading() as statements:
-                return (await statements.find([key]))[0]
-
-        async def page(ask: Ask) -> Records:
-            async with database.reading() as statements:
-                return await statements.page(ask)
-
-        async def store(batch: Records) -> int:
+        async def store_alone(batch: Records) -> int:
             async with database.transaction() as records:
                 return await records.store(batch)
 
-        async def remove(key: UUID) -> Found:
-            async with database.writing() as statements:
-                return (await statements.remove([key]))[0]
+        find = Work(database.reading, Statements.find, database.reader.are_wanted, most=MOST_KEYS)
+        read = Work(database.reading, Statements.pages, database.reader.are_wanted, most=MOST_PAGES)
+        store = Work(database.writing, Statements.insert, are_wanted, most=MOST_BYTES, weigh=weight, alone=store_alone)
+        remove = Work(database.writing, Statements.remove, are_wanted, most=MOST_KEYS)
 
-        self.finds: Batcher[Statements, UUID, Found] = Batcher(
-            Work(database.reading, Statements.find, find, reader.are_wanted),
-            patience=patience,
-            lanes=READ_LANES,
-        )
-        self.pages: Batcher[Statements, Ask, Records] = Batcher(
-            Work(database.reading, Statements.pages, page, reader.are_wanted, most=MOST_PAGES),
-            patience=patience,
-            lanes=READ_LANES,
-        )
-        self.stores: Batcher[Statements, Records, int] = Batcher(
-            Work(database.writing, Statements.insert, store, writer.are_wanted, weigh=weight, most=MOST_BYTES),
-            patience=patience,
-            lanes=write_lanes,
-        )
-        self.removals: Batcher[Statements, UUID, Found] = Batcher(
-            Work(database.writing, Statements.remove, remove, writer.are_wanted),
-            patience=patience,
-            lanes=write_lanes,
-        )
+        self.finds: Batcher[Statements, UUID, Found] = Batcher(find, patience=patience, lanes=READ_LANES)
+        self.pages: Batcher[Statements, Ask, list[StoredRecord]] = Batcher(read, patience=patience, lanes=READ_LANES)
+        self.stores: Batcher[Statements, Records, int] = Batcher(store, patience=patience, lanes=write_lanes)
+        self.removals: Batcher[Statements, UUID, Found] = Batcher(remove, patience=patience, lanes=write_lanes)
 
     async def keys(self, after: UUID | None, count: int) -> list[UUID]:
         """Return the uuids of the first `count` records behind `after`, read to the end even if the client leaves."""

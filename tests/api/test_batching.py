@@ -60,7 +60,7 @@ class Bench:
         return 10 * key
 
     def batcher(self, patience: float = 10, lanes: int = 1) -> Batcher[None, int, int]:
-        work = Work(self.connect, self.together, self.by_itself, lambda: self.are_wanted, most=MOST)
+        work = Work(self.connect, self.together, lambda: self.are_wanted, MOST, alone=self.by_itself)
         return Batcher(work, patience=patience, lanes=lanes)
 
 
@@ -90,7 +90,7 @@ async def test_a_batch_has_a_bound() -> None:
 
 async def test_a_key_heavier_than_the_bound_travels_alone() -> None:
     bench = Bench()
-    work = Work(bench.connect, bench.together, bench.by_itself, lambda: False, weigh=lambda key: key, most=MOST)
+    work = Work(bench.connect, bench.together, lambda: False, MOST, weigh=lambda key: key)
     batcher = Batcher(work, patience=10)
     bench.may_go.set()
     await asyncio.gather(*(batcher.submit(key) for key in (1, MOST + 1, 2, 3)))
