@@ -15,6 +15,7 @@ from tests.benchmarks.load import LoadError
 from tests.benchmarks.machine import circumstances
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.report import save, show
+from tests.benchmarks.wrk import is_installed
 from tests.databases import PostgresqlDatabase, postgresql_server
 
 
@@ -40,6 +41,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     rounds: Annotated[int, typer.Option(help="Turns of each competitor.", min=1)] = DEFAULTS.rounds,
     seconds: Annotated[float, typer.Option(help="How long a turn is.")] = DEFAULTS.seconds,
     connections: Annotated[list[int], typer.Option(help="Requests under way at a time.")] = list(DEFAULTS.connections),  # noqa: B006
+    wrk: Annotated[bool, typer.Option(help="Have wrk ask; by default where it is installed.")] = is_installed(),
     only: Annotated[list[str], typer.Option(help="Competitors to measure alone.")] = [],  # noqa: B006
     beside: Annotated[Path | None, typer.Option(help="The src of another checkout to measure as well.")] = None,
     rows: Annotated[int, typer.Option(help="How many records are many.")] = DEFAULTS.rows,
@@ -47,7 +49,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     folder: Annotated[Path, typer.Option(help="Where JSON and plots go.")] = FOLDER,
 ) -> None:
     """Measure NetVision beside others that do the same."""
-    plan = Plan(rounds, seconds, tuple(connections), tuple(only), beside, rows, minutes)
+    plan = Plan(rounds, seconds, tuple(connections), wrk, tuple(only), beside, rows, minutes)
     with tempfile.TemporaryDirectory(prefix="netvision-bench-") as name, postgresql_server(Path(name)) as postgresql:
         around = circumstances() | {"postgresql": str(postgresql.run("SHOW server_version"))}
         print(", ".join(f"{name} {value}" for name, value in around.items()))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import cast
 
 PATIENCE = 60
@@ -18,6 +18,34 @@ length_of = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
 
 class LoadError(Exception):
     """A server did not do what it was asked; what was measured is void."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much is asked at a time, and for how long."""
+
+    connections: int
+    seconds: float
+    by_wrk: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a load."""
+
+    count: int
+    """Answers that told of success."""
+
+    seconds: float
+    p50: float
+    p99: float
+    """Milliseconds from a request to the end of its answer."""
+
+    cpu: float
+    """Seconds of processor time that asking took."""
+
+    unseen: int = 0
+    """How many requests at the most were served after nobody looked any more."""
 
 
 @dataclass
@@ -96,11 +124,15 @@ def is_whole(answer: bytes) -> bool:
     return len(answer) >= end + 4 + int(length[1])
 
 
-async def drive(url: str, lanes: Sequence[Iterator[bytes]], seconds: float) -> Tally:
-    """Ask a server on a connection per lane, for some time or until the requests are used up.
+async def drive(url: str, requests: Iterator[bytes], load: Load) -> Outcome:
+    """Ask a server for some time, or until the requests are used up; raises LoadError for an answer but 2xx."""
+    began = process_time()
+    tally = await drive_lanes(url, [requests] * load.connections, load.seconds)
+    return Outcome(len(tally.durations), tally.seconds, *percentiles(tally.durations), process_time() - began)
 
-    Raises LoadError for an answer but 2xx: what was measured then is void.
-    """
+
+async def drive_lanes(url: str, lanes: Sequence[Iterator[bytes]], seconds: float) -> Tally:
+    """Ask a server the same way, each connection for itself."""
     loop, tally = asyncio.get_running_loop(), Tally()
     opened = [Lane(requests, tally, seconds) for requests in lanes]
     for lane in opened:
@@ -108,9 +140,9 @@ async def drive(url: str, lanes: Sequence[Iterator[bytes]], seconds: float) -> T
     async with asyncio.timeout(seconds + PATIENCE):
         await asyncio.gather(*(lane.done for lane in opened))
     if tally.refused:
-        raise LoadError(f"{url} answered {dict(tally.refused)}")
+        raise LoadError(f"answers that told of no success: {dict(tally.refused)}")
     if not tally.durations:
-        raise LoadError(f"{url} answered nothing")
+        raise LoadError("no answer came")
     return tally
 
 
@@ -123,3 +155,9 @@ def address(url: str) -> tuple[str, int]:
 def returned(lane: Lane) -> Lane:
     """Be the factory that a connection wants."""
     return lane
+
+
+def percentiles(durations: Sequence[float]) -> tuple[float, float]:
+    """Return p50 and p99 of seconds, in milliseconds."""
+    ordered = sorted(durations)
+    return 1000 * ordered[len(ordered) // 2], 1000 * ordered[len(ordered) * 99 // 100]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
-from time import process_time
 
 from tests.benchmarks.competitors import Contender
-from tests.benchmarks.load import LoadError, Tally, drive
+from tests.benchmarks.load import Load, LoadError, Outcome, drive
 from tests.benchmarks.questions import Question
+from tests.benchmarks.wrk import drive_wrk
 
 
 @dataclass(frozen=True)
@@ -28,41 +28,30 @@ class Sample:
     """Microseconds of processor time per request: of the server, of the database, and of who asked."""
 
 
-async def ask(
-    contender: Contender, question: Question, requests: Iterator[bytes], connections: int, seconds: float
-) -> Sample:
-    """Measure a contender once, and check that its table holds afterwards what its answers said."""
+async def ask(contender: Contender, question: Question, requests: Iterator[bytes], load: Load) -> Sample:
+    """Measure a contender once; raises LoadError for what was not done as asked, or does not show in the table."""
     before = await contender.records.count()
-    sample = await measure(contender, [requests] * connections, seconds)
-    expected, held = before + question.adds * sample.requests, await contender.records.count()
-    if held != expected:
-        raise LoadError(f"{contender.name} answered {question.name} as if it held {expected}, but holds {held}")
-    return sample
-
-
-async def measure(contender: Contender, lanes: Sequence[Iterator[bytes]], seconds: float) -> Sample:
-    """Ask a contender for some seconds, and meter it, its database and this process meanwhile."""
     server, database = contender.server.started(), contender.database.started() if contender.database else None
-    own = process_time()
     try:
-        tally = await drive(contender.service.url, lanes, seconds)
+        outcome = await (drive_wrk if load.by_wrk else drive)(contender.service.url, requests, load)
     except LoadError as error:
-        raise LoadError(f"{contender.name}: {error}") from error
-    return related(tally, server(), database() if database else 0.0, process_time() - own)
-
-
-def related(tally: Tally, *used: float) -> Sample:
-    """Relate the seconds that were used to the requests."""
-    count = len(tally.durations)
+        raise LoadError(f"{contender.name}, {question.name}: {error}") from error
+    used = server(), database() if database else 0.0, outcome.cpu
+    check(contender, question, outcome, await contender.records.count() - before)
     return Sample(
-        count, count / tally.seconds, *percentiles(tally.durations), *(1e6 * seconds / count for seconds in used)
+        outcome.count,
+        outcome.count / outcome.seconds,
+        outcome.p50,
+        outcome.p99,
+        *(1e6 * seconds / outcome.count for seconds in used),
     )
 
 
-def percentiles(durations: Sequence[float]) -> tuple[float, float]:
-    """Return p50 and p99 of seconds, in milliseconds."""
-    ordered = sorted(durations)
-    return 1000 * ordered[len(ordered) // 2], 1000 * ordered[len(ordered) * 99 // 100]
+def check(contender: Contender, question: Question, outcome: Outcome, added: int) -> None:
+    """Hold the answers against how many records there are more now."""
+    answered = question.adds * outcome.count
+    if abs(added - answered) > abs(question.adds) * outcome.unseen:
+        raise LoadError(f"{contender.name} answered {question.name} as if {answered} records were added, not {added}")
 
 
 def medians(samples: Sequence[Sample]) -> Sample:

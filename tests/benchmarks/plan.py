@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.load import Load
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -17,6 +19,9 @@ class Plan:
     connections: tuple[int, ...] = (8, 32)
     """How many requests are under way at a time, for the parts that compare that."""
 
+    by_wrk: bool = False
+    """Whether wrk asks where it can."""
+
     only: tuple[str, ...] = ()
     """Competitors to leave the others out; none for all."""
 
@@ -28,3 +33,7 @@ class Plan:
 
     minutes: float = 3
     """How long churn lasts."""
+
+    def load(self, connections: int, seconds: float) -> Load:
+        """Return a load as it is planned."""
+        return Load(connections, seconds, self.by_wrk)

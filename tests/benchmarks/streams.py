@@ -4,8 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
-from tests.benchmarks.load import LoadError, address, is_whole
-from tests.benchmarks.measure import percentiles
+from tests.benchmarks.load import LoadError, address, is_whole, percentiles
 from tests.benchmarks.questions import request
 
 CHUNK = 2**18

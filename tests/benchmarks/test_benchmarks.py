@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -11,16 +12,22 @@ import pytest
 
 from tests.benchmarks.command import Part, measure
 from tests.benchmarks.competitors import app, contending, on_postgresql, ours
-from tests.benchmarks.load import LoadError, drive, is_whole
+from tests.benchmarks.load import Load, LoadError, drive, is_whole
 from tests.benchmarks.machine import circumstances
 from tests.benchmarks.measure import ask
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.questions import DELETE, POST, READ, TEXT, request
 from tests.benchmarks.report import save, show
+from tests.benchmarks.wrk import drive_wrk, is_installed
 from tests.databases import AnyDatabase, PostgresqlDatabase
 
+MOMENT = Load(connections=2, seconds=0.1)
 TINY = Plan(rounds=1, seconds=0.1, connections=(2,), rows=500, minutes=0.01)
 
+LOADS = [
+    pytest.param(MOMENT, id="own"),
+    pytest.param(replace(MOMENT, by_wrk=True), id="wrk", marks=pytest.mark.skipif(not is_installed(), reason="no wrk")),
+]
 pytestmark = pytest.mark.anyio
 
 
@@ -41,15 +48,16 @@ def test_every_part_finds_something_and_writes_it_down(
 
 async def test_every_answer_is_counted_and_stored_once(service: str, database: AnyDatabase) -> None:
     bodies = iter([next(POST.requests([])) for _ in range(30)])
-    tally = await drive(service, [bodies] * 4, seconds=60)
-    assert len(tally.durations) == 30
+    outcome = await drive(service, bodies, Load(connections=4, seconds=60))
+    assert outcome.count == 30
     assert await asyncio.to_thread(database.count) == 30 * POST.adds
 
 
+@pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("path", ["/nothing-of-that-name", "/01900000-0000-7000-8000-000000000000"])
-async def test_an_answer_that_tells_of_no_success_voids_the_measurement(service: str, path: str) -> None:
-    with pytest.raises(LoadError, match="404"):
-        await drive(service, [repeat(request("GET", path))], seconds=0.1)
+async def test_an_answer_that_tells_of_no_success_voids_the_measurement(service: str, path: str, load: Load) -> None:
+    with pytest.raises(LoadError, match="no success"):
+        await (drive_wrk if load.by_wrk else drive)(service, repeat(request("GET", path)), load)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 20])
@@ -58,13 +66,16 @@ def test_an_answer_is_counted_when_it_is_whole(missing: int) -> None:
     assert is_whole(answer[: len(answer) - missing]) is not bool(missing)
 
 
-async def test_a_server_that_forgets_what_it_acknowledged_is_not_measured(postgresql: PostgresqlDatabase) -> None:
+@pytest.mark.parametrize("load", LOADS)
+async def test_a_server_that_forgets_what_it_acknowledged_is_not_measured(
+    load: Load, postgresql: PostgresqlDatabase
+) -> None:
     async with contending([app("forgetful")], on_postgresql(postgresql)) as [contender]:
         keys = await contender.records.hold(100)
-        await ask(contender, READ, READ.requests(keys), connections=2, seconds=0.1)
+        await ask(contender, READ, READ.requests(keys), load)
         for question in (POST, DELETE):
             with pytest.raises(LoadError, match="forgetful answered"):
-                await ask(contender, question, question.requests(keys), connections=2, seconds=0.1)
+                await ask(contender, question, question.requests(keys), load)
 
 
 async def test_all_competitors_answer_alike(postgresql: PostgresqlDatabase) -> None:

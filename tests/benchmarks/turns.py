@@ -38,7 +38,7 @@ async def compare(
 
     async def turn(contender: Contender, seconds: float) -> Sample:
         keys = await contender.records.hold(stored + to_delete(question, seconds))
-        return await ask(contender, question, question.requests(keys), connections, seconds)
+        return await ask(contender, question, question.requests(keys), plan.load(connections, seconds))
 
     return await in_turns(plan, contenders, turn, f"{question.name}, {connections} connections")
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks.competitors import contending, on_postgresql, ours
 from tests.benchmarks.findings import Bars, Findings, Row, grouped
-from tests.benchmarks.load import LoadError, drive
-from tests.benchmarks.measure import percentiles
+from tests.benchmarks.load import LoadError, drive_lanes, percentiles
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.questions import BATCH, PAGE, TEXT, request
 from tests.benchmarks.storage import on_server
@@ -92,7 +91,7 @@ async def churn(plan: Plan, postgresql: PostgresqlDatabase, count: int) -> list[
 
 async def read_meanwhile(url: str, lanes: Sequence[Iterator[bytes]], seconds: float) -> tuple[float, float]:
     """Churn for some time; returns p50 and p99 of reading a page meanwhile."""
-    _, read = await asyncio.gather(drive(url, lanes, seconds), drive(url, [PAGE.requests([])], seconds))
+    _, read = await asyncio.gather(drive_lanes(url, lanes, seconds), drive_lanes(url, [PAGE.requests([])], seconds))
     return percentiles(read.durations)
 
 

@@ -43,7 +43,7 @@ async def compare(plan: Plan, contenders: Sequence[Contender], question: Questio
         else:
             await records.settle()
             keys = await records.some(wanted or READ_KEYS)
-        return await ask(contender, question, question.requests(keys), CONNECTIONS, seconds)
+        return await ask(contender, question, question.requests(keys), plan.load(CONNECTIONS, seconds))
 
     return await in_turns(plan, contenders, turn, question.name)
 
