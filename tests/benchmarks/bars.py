@@ -2,10 +2,10 @@
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from tests.benchmarks.findings import Bars
+from tests.benchmarks.findings import Bars, written
 
 COLOURS = ("#2563eb", "#9ca3af", "#d97706", "#059669", "#9333ea", "#dc2626")
-WIDTH, LEFT, RIGHT = 860, 230, 70
+WIDTH, LEFT, RIGHT = 900, 270, 70
 BAR, GAP, TOP = 14, 12, 56
 STYLE = "text { font: 12px system-ui, sans-serif; fill: #111827 } .title { font-size: 15px; font-weight: 600 }"
 
@@ -29,7 +29,7 @@ def draw(bars: Bars) -> str:
         for name, value in group.items():
             length = (WIDTH - LEFT - RIGHT) * value / longest
             box(picture, LEFT, y, length, BAR - 2, colours[name])
-            write(picture, LEFT + length + 4, y + BAR - 3, f"{value:.4g}")
+            write(picture, LEFT + length + 4, y + BAR - 3, written(float(value)))
             y += BAR
         y += GAP
     indent(picture)

@@ -39,7 +39,7 @@ def bench(  # noqa: PLR0913 - one parameter per option
     parts: Annotated[list[Part] | None, typer.Argument(help="What to measure; everything, if not given.")] = None,
     *,
     rounds: Annotated[int, typer.Option(help="Turns of each competitor.", min=1)] = DEFAULTS.rounds,
-    seconds: Annotated[float, typer.Option(help="How long a turn is.")] = DEFAULTS.seconds,
+    seconds: Annotated[float, typer.Option(help="How long a turn is; wrk counts whole ones.")] = DEFAULTS.seconds,
     connections: Annotated[list[int], typer.Option(help="Requests under way at a time.")] = list(DEFAULTS.connections),  # noqa: B006
     wrk: Annotated[bool, typer.Option(help="Have wrk ask; by default where it is installed.")] = is_installed(),
     only: Annotated[list[str], typer.Option(help="Competitors to measure alone.")] = [],  # noqa: B006

@@ -35,3 +35,12 @@ def grouped(rows: Sequence[Row], group: str, name: str, value: str) -> Mapping[s
         if isinstance(number := row[value], int | float):
             groups.setdefault(str(row[group]), {})[str(row[name])] = number
     return groups
+
+
+def written(cell: Cell) -> str:
+    """Write a number with the digits that mean something."""
+    if cell is None:
+        return "-"
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.0f}" if abs(cell) >= 100 else f"{cell:.3g}"

@@ -3,11 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.benchmarks.competitors import Contender
 from tests.benchmarks.load import Load, LoadError, Outcome, drive
 from tests.benchmarks.questions import Question
 from tests.benchmarks.wrk import drive_wrk
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+Figures = TypeVar("Figures", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,15 @@ def check(contender: Contender, question: Question, outcome: Outcome, added: int
         raise LoadError(f"{contender.name} answered {question.name} as if {answered} records were added, not {added}")
 
 
-def medians(samples: Sequence[Sample]) -> Sample:
-    """Take the median of each value."""
-    return Sample(*(median(getattr(sample, field.name) for sample in samples) for field in fields(Sample)))
+def medians(samples: Sequence[Figures]) -> Figures:
+    """Take the median of each value of what has nothing but numbers."""
+    kind = type(samples[0])
+    return kind(*(median(getattr(sample, field.name) for sample in samples) for field in fields(kind)))
 
 
-def ratio(value: Callable[[Sample], float], samples: Sequence[Sample], others: Sequence[Sample] | None) -> float | None:
+def ratio(
+    value: Callable[[Figures], float], samples: Sequence[Figures], others: Sequence[Figures] | None
+) -> float | None:
     """Relate someone's samples to another's of the same rounds, and take the median; None where the other is absent."""
     if others is None:
         return None

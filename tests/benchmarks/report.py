@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.bars import draw
-from tests.benchmarks.findings import Cell, Findings
+from tests.benchmarks.findings import Findings, written
 from tests.benchmarks.plan import Plan
 
 WIDTH = 140
@@ -28,15 +28,6 @@ def show(findings: Findings) -> None:
             table.add_row(*map(written, row.values()))
         table.add_section()
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
-
-
-def written(cell: Cell) -> str:
-    """Write a number with the digits that mean something."""
-    if cell is None:
-        return "-"
-    if not isinstance(cell, float):
-        return str(cell)
-    return f"{cell:.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
 
 
 def save(name: str, findings: Findings, plan: Plan, around: Mapping[str, str], folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from tests.benchmarks.competitors import Contender
 from tests.benchmarks.load import LoadError, address, is_whole, percentiles
 from tests.benchmarks.questions import request
 
@@ -24,13 +25,21 @@ class Reading:
     alive: float
     """Milliseconds that liveness took meanwhile, p99."""
 
+    server: float
+    database: float
+    """Microseconds of processor time per record."""
 
-async def read_all(url: str, stored: int) -> Reading:
+
+async def read_all(contender: Contender, stored: int) -> Reading:
     """Read every record, and count them; raises LoadError where some are missing."""
+    url = contender.service.url
+    assert contender.database
+    server, database = contender.server.started(), contender.database.started()
     reading = asyncio.create_task(download(url, stored))
     probing = asyncio.create_task(probe(url, reading))
     rate, first = await reading
-    return Reading(rate, first, percentiles(await probing)[1])
+    _, alive = percentiles(await probing)
+    return Reading(rate, first, alive, 1e6 * server() / stored, 1e6 * database() / stored)
 
 
 async def download(url: str, stored: int) -> tuple[float, float]:

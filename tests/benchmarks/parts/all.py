@@ -1,13 +1,14 @@
 """GET /all of few and of many records: memory, first byte, rate, and whether the server answers others meanwhile."""
 
 import subprocess
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from time import perf_counter
 
 from tests.benchmarks.competitors import Contender, app, chosen, contending, on_postgresql, ours
 from tests.benchmarks.findings import Bars, Findings, Row, grouped
 from tests.benchmarks.load import LoadError
+from tests.benchmarks.measure import medians, ratio
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.processes import peak_memory, script
 from tests.benchmarks.storage import on_server
@@ -32,22 +33,25 @@ async def read(plan: Plan, postgresql: PostgresqlDatabase, count: int) -> list[R
     async with contending(chosen(plan, ours(), app("bare")), on_postgresql(postgresql)) as contenders:
         for contender in contenders:
             await on_server(contender.records).fill(count)
-        readings: dict[str, list[Reading]] = {contender.name: [] for contender in contenders}
-        for _ in range(plan.rounds):
-            for contender in contenders:
-                readings[contender.name].append(await read_all(contender.service.url, count))
-        rows = [laid_out(contender, count, readings[contender.name]) for contender in contenders]
+        rounds = [[await read_all(contender, count) for contender in contenders] for _ in range(plan.rounds)]
+        readings = {contender.name: turns for contender, *turns in zip(contenders, *rounds, strict=True)}
+        rows = [laid_out(contender, count, readings) for contender in contenders]
         return [*rows, client_row(contenders[0], count)]
 
 
-def laid_out(contender: Contender, count: int, readings: Sequence[Reading]) -> Row:
+def laid_out(contender: Contender, count: int, readings: Mapping[str, Sequence[Reading]]) -> Row:
     """Lay out what was found on one server."""
+    own = readings[contender.name]
+    middle = medians(own)
     return {
         "records": f"{count:,}",
         "program": contender.name,
-        "MB/s": median(reading.rate for reading in readings),
-        "first byte ms": median(reading.first for reading in readings),
-        "liveness p99 ms": median(reading.alive for reading in readings),
+        "MB/s": middle.rate,
+        "MB/s ÷ bare": ratio(attrgetter("rate"), own, readings.get("bare")),
+        "first byte ms": middle.first,
+        "liveness p99 ms": middle.alive,
+        "server µs/record": middle.server,
+        "PostgreSQL µs/record": middle.database,
         "peak MiB": peak_memory(contender.service.pid),
     }
 
@@ -67,7 +71,10 @@ def client_row(contender: Contender, count: int) -> Row:
         "records": f"{count:,}",
         "program": "netvision list",
         "MB/s": size / (perf_counter() - began) / 1e6,
+        "MB/s ÷ bare": None,
         "first byte ms": None,
         "liveness p99 ms": None,
+        "server µs/record": None,
+        "PostgreSQL µs/record": None,
         "peak MiB": peak,
     }

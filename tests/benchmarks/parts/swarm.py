@@ -1,13 +1,12 @@
 """netvision swarm: what it deletes per second, and what its calls cost itself, the server and the database."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from statistics import median
+from dataclasses import dataclass
 
 from tests.benchmarks.competitors import Contender, chosen, contending, on_postgresql, ours
 from tests.benchmarks.findings import Bars, Findings, Row
 from tests.benchmarks.load import LoadError
+from tests.benchmarks.measure import medians
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.processes import finish, script
 from tests.databases import PostgresqlDatabase
@@ -39,7 +38,7 @@ async def run(plan: Plan, postgresql: PostgresqlDatabase) -> Findings:
         left = [await contender.records.count() for contender in contenders]
     if any(left):
         raise LoadError(f"the swarm left {left} records")
-    middles = {contender.name: middle(turns) for contender, *turns in zip(contenders, *rounds, strict=True)}
+    middles = {contender.name: medians(turns) for contender, *turns in zip(contenders, *rounds, strict=True)}
     groups = {name: {"requests/s": turn.calls, "deleted/s": turn.deleted} for name, turn in middles.items()}
     rows = [laid_out(name, turn) for name, turn in middles.items()]
     return Findings("netvision swarm, on PostgreSQL", rows, Bars("per second", groups))
@@ -55,11 +54,6 @@ def take_turn(contender: Contender, seconds: float) -> Turn:
     summary = json.loads(ran.output.splitlines()[-1])["summary"]
     used = (1e6 * each / summary["attempts"] for each in (ran.cpu, server(), database()))
     return Turn(summary["rates"]["deleted"], summary["attempts"] / summary["seconds"], *used)
-
-
-def middle(turns: Sequence[Turn]) -> Turn:
-    """Take the median of each value."""
-    return Turn(*(median(getattr(turn, field.name) for turn in turns) for field in fields(Turn)))
 
 
 def laid_out(name: str, turn: Turn) -> Row:
