@@ -1,6 +1,7 @@
 """How much is measured."""
 
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from tests.benchmarks.load import Load
@@ -35,5 +36,5 @@ class Plan:
     """How long churn lasts."""
 
     def load(self, connections: int, seconds: float) -> Load:
-        """Return a load as it is planned."""
-        return Load(connections, seconds, self.by_wrk)
+        """Return a load as it is planned; wrk counts in whole seconds."""
+        return Load(connections, ceil(seconds) if self.by_wrk else seconds, self.by_wrk)

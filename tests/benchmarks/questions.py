@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 
 TEXT = "0123456789abcdef"
 BATCH = 50
+MOST_PER_SECOND = 20_000
+"""Requests that nobody answers in a second, so that those which are prepared are enough."""
 
 
 @dataclass(frozen=True)

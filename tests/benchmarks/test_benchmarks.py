@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -26,7 +25,11 @@ TINY = Plan(rounds=1, seconds=0.1, connections=(2,), rows=500, minutes=0.01)
 
 LOADS = [
     pytest.param(MOMENT, id="own"),
-    pytest.param(replace(MOMENT, by_wrk=True), id="wrk", marks=pytest.mark.skipif(not is_installed(), reason="no wrk")),
+    pytest.param(
+        Load(connections=2, seconds=1, by_wrk=True),
+        id="wrk",
+        marks=pytest.mark.skipif(not is_installed(), reason="no wrk"),
+    ),
 ]
 pytestmark = pytest.mark.anyio
 

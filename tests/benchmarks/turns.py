@@ -4,30 +4,28 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tests.benchmarks.competitors import Contender
+from tests.benchmarks.load import Load
 from tests.benchmarks.measure import Sample, ask, medians
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.questions import DELETE, Question
-
-MOST_DELETED = 12_000
-"""Records that nobody can delete in a second."""
+from tests.benchmarks.questions import DELETE, MOST_PER_SECOND, Question
 
 Samples = Mapping[str, Sequence[Sample]]
 """What was measured of whom, in the order of the rounds."""
 
 
-async def in_turns(
-    plan: Plan, contenders: Sequence[Contender], turn: Callable[[Contender, float], Awaitable[Sample]], name: str
-) -> Samples:
+Turn = Callable[[Contender, Load], Awaitable[Sample]]
+
+
+async def in_turns(plan: Plan, contenders: Sequence[Contender], connections: int, turn: Turn) -> Samples:
     """Take a turn for everyone that does not count, to warm up, then one in each round."""
     samples: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
     for number in range(-1, plan.rounds):
         first = number % len(contenders)
+        load = plan.load(connections, plan.seconds if number >= 0 else plan.seconds / 4)
         for contender in (*contenders[first:], *contenders[:first]):
-            sample = await turn(contender, plan.seconds if number >= 0 else plan.seconds / 4)
+            sample = await turn(contender, load)
             if number >= 0:
                 samples[contender.name].append(sample)
-    costs = ", ".join(f"{name} {medians(own).server:.0f}" for name, own in samples.items())
-    print(f"{name}: {costs} µs", file=sys.stderr, flush=True)
     return samples
 
 
@@ -36,13 +34,21 @@ async def compare(
 ) -> Samples:
     """Ask everyone the same, each time with so many records stored, and what is to be deleted besides."""
 
-    async def turn(contender: Contender, seconds: float) -> Sample:
-        keys = await contender.records.hold(stored + to_delete(question, seconds))
-        return await ask(contender, question, question.requests(keys), plan.load(connections, seconds))
+    async def turn(contender: Contender, load: Load) -> Sample:
+        keys = await contender.records.hold(stored + to_delete(question, load.seconds))
+        return await ask(contender, question, question.requests(keys), load)
 
-    return await in_turns(plan, contenders, turn, f"{question.name}, {connections} connections")
+    samples = await in_turns(plan, contenders, connections, turn)
+    tell(f"{question.name}, {connections} connections", samples)
+    return samples
 
 
 def to_delete(question: Question, seconds: float) -> int:
-    """Return how many records can be deleted in a turn at the most."""
-    return int(MOST_DELETED * seconds) if question is DELETE else 0
+    """Return how many records a turn can delete at the most."""
+    return int(MOST_PER_SECOND * seconds) if question is DELETE else 0
+
+
+def tell(what: str, samples: Samples) -> None:
+    """Say on standard error what was just measured, for those who wait."""
+    costs = ", ".join(f"{name} {medians(own).server:.0f}" for name, own in samples.items())
+    print(f"{what}: {costs} µs", file=sys.stderr, flush=True)

@@ -4,17 +4,16 @@ import json
 import shutil
 from collections.abc import Iterator
 from itertools import islice
-from math import ceil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from tests.benchmarks.load import Load, LoadError, Outcome
 from tests.benchmarks.processes import finish
+from tests.benchmarks.questions import MOST_PER_SECOND
 
 SCRIPT = Path(__file__).with_suffix(".lua")
-MOST_PER_SECOND = 12_000
 MOST_BYTES = 2**26
-"""So many requests are prepared: more than anyone answers."""
+"""Requests that are larger than that together are not prepared: few of them are answered in a second."""
 
 
 def is_installed() -> bool:
@@ -23,12 +22,11 @@ def is_installed() -> bool:
 
 
 async def drive_wrk(url: str, requests: Iterator[bytes], load: Load) -> Outcome:
-    """Ask a server for some whole seconds; raises LoadError for an answer but 2xx."""
-    seconds = ceil(load.seconds)
+    """Ask a server for some seconds, which are whole ones here; raises LoadError for an answer but 2xx."""
     with NamedTemporaryFile() as file:
-        file.write(b"\0".join(prepared(requests, MOST_PER_SECOND * seconds)))
+        file.write(b"\0".join(prepared(requests, int(MOST_PER_SECOND * load.seconds))))
         file.flush()
-        options = (f"-t1 -c{load.connections} -d{seconds}s --latency -s").split()
+        options = (f"-t1 -c{load.connections} -d{load.seconds:.0f}s --latency -s").split()
         ran = finish("wrk", *options, str(SCRIPT), url, "--", file.name)
     told = json.loads(ran.output.splitlines()[-1])
     if told["refused"] or told["broken"]:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from tests.benchmarks.competitors import Contender, contending, on_postgresql, ours
 from tests.benchmarks.findings import Bars, Findings, Row, grouped
+from tests.benchmarks.load import Load
 from tests.benchmarks.measure import Sample, ask, medians, ratio
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.questions import DELETE, PAGE, POST, READ, Question
 from tests.benchmarks.storage import on_server
-from tests.benchmarks.turns import Samples, in_turns, to_delete
+from tests.benchmarks.turns import Samples, in_turns, tell, to_delete
 from tests.databases import PostgresqlDatabase
 
 FEW = 1000
@@ -28,24 +29,26 @@ async def run(plan: Plan, postgresql: PostgresqlDatabase) -> Findings:
         f"Growth: requests with {FEW:,} and with {plan.rows:,} records stored, {CONNECTIONS} connections, PostgreSQL",
         rows,
         Bars("CPU of server and database per request, µs", grouped(rows, "endpoint", "stored", "CPU µs")),
-        [f"Few are {to_delete(DELETE, plan.seconds):,} more where they are deleted: as many as a turn may take."],
+        ["Where few are deleted, they are more at first: as many as a turn may take."],
     )
 
 
 async def compare(plan: Plan, contenders: Sequence[Contender], question: Question) -> Samples:
     """Ask for records from all over the tables."""
 
-    async def turn(contender: Contender, seconds: float) -> Sample:
-        wanted = to_delete(question, seconds)
+    async def turn(contender: Contender, load: Load) -> Sample:
+        wanted = to_delete(question, load.seconds)
         records = on_server(contender.records)
         if contender.name == "few":
             keys = await records.hold(FEW + wanted)
         else:
             await records.settle()
             keys = await records.some(wanted or READ_KEYS)
-        return await ask(contender, question, question.requests(keys), plan.load(CONNECTIONS, seconds))
+        return await ask(contender, question, question.requests(keys), load)
 
-    return await in_turns(plan, contenders, turn, question.name)
+    samples = await in_turns(plan, contenders, CONNECTIONS, turn)
+    tell(f"{question.name}, few and many records", samples)
+    return samples
 
 
 def laid_out(plan: Plan, question: Question, name: str, samples: Samples) -> Row:
