@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.request import getproxies
 from uuid import UUID
 
@@ -124,12 +124,11 @@ class Client:
 
     async def store(self, records: Sequence[Record]) -> list[Record]:
         """Store a batch, all of it or none, and return it as it is stored."""
-        headers = {"Content-Type": "application/json"}
-        return await self.call("POST", "/new", list_decoder, content=encoder.encode(records), headers=headers)
+        return await self.call("POST", "/new", list_decoder, content=encoder.encode(records))
 
     async def page(self, count: int, after: UUID | None = None) -> list[Record]:
         """Return the first `count` records behind `after`; up to `MAX_PAGE` of them are one page, read at once."""
-        return await self.call("GET", f"/{count}", list_decoder, params=params(after))
+        return await self.call("GET", f"/{count}", list_decoder, query=params(after))
 
     async def find(self, key: UUID) -> Record:
         """Return one record; raises NotFound."""
@@ -169,13 +168,28 @@ class Client:
                     self.refuse(response)
                 yield response
 
-    async def call(self, method: str, path: str, decoder: "msgspec.json.Decoder[T]", **options: Any) -> T:  # noqa: ANN401 - httpx's own
+    async def call(
+        self,
+        method: str,
+        path: str,
+        decoder: "msgspec.json.Decoder[T]",
+        *,
+        query: dict[str, str] | None = None,
+        content: bytes = b"",
+    ) -> T:
         """Send one request and decode its answer."""
         with self.translated():
-            response = await self.http.request(method, path, **options)
+            response = await self.request(method, path, query=query, content=content)
         if not response.is_success:
             self.refuse(response)
         return self.decoded(response, decoder)
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, content: bytes = b""
+    ) -> httpx.Response:
+        """Send one request and return its answer."""
+        headers = {"Content-Type": "application/json"} if content else None
+        return await self.http.request(method, path, params=query, content=content or None, headers=headers)
 
     def decoded(self, response: httpx.Response, decoder: "msgspec.json.Decoder[T]") -> T:
         """Decode a whole answer."""

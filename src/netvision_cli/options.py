@@ -96,7 +96,7 @@ class SwarmOptions:
     """What the swarm does, and for how long."""
 
     producers: Annotated[int, Option("Tasks that insert batches.", min=1)] = 2
-    consumers: Annotated[int, Option("Tasks that fetch records and delete them.", min=1)] = 8
+    consumers: Annotated[int, Option("Tasks that fetch records and delete them.", min=1)] = 16
     batch: Annotated[Any, Option("Records per batch.", parser=parse_range, metavar="MIN:MAX")] = BATCH
     length: Annotated[int, Option("Characters per text.", min=1)] = 16
     fetch: Annotated[int, Option("Records that a consumer fetches at once.", min=1, max=1000)] = 10

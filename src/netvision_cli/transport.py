@@ -7,11 +7,15 @@ sends one request at a time and never sends one twice, so that whatever an answe
 import asyncio
 import ssl
 from typing import cast
+from urllib.parse import urlencode
 
 import httptools
 import httpx
 
-from netvision_cli.client import KEEP_ALIVE_SECONDS
+from netvision_cli.client import KEEP_ALIVE_SECONDS, Client
+
+NOT_ASKED_FOR = frozenset({b"Accept-Encoding", b"Connection"})
+"""Headers of httpx that a plain answer on a kept connection needs no word about."""
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -25,11 +29,14 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer, read to the end."""
-        content = await request.aread()
-        exchange = await self.connected(request)
+        return await self.call(request.url, head(request) + await request.aread())
+
+    async def call(self, url: httpx.URL, request: bytes) -> httpx.Response:
+        """Send the bytes of a request to the server of a URL, and return its answer, read to the end."""
+        exchange = await self.connected(url)
         try:
             async with asyncio.timeout(self.timeout):
-                return await exchange.ask(head(request) + content)
+                return await exchange.ask(request)
         except TimeoutError as error:
             msg = f"no whole answer within {self.timeout:g} s"
             raise httpx.ReadTimeout(msg) from error
@@ -38,13 +45,12 @@ class Transport(httpx.AsyncBaseTransport):
             if not exchange.is_reusable:
                 await self.aclose()
 
-    async def connected(self, request: httpx.Request) -> "Exchange":
+    async def connected(self, url: httpx.URL) -> "Exchange":
         """Return the kept connection, or a new one where there is none or it has been idle for long."""
         loop = asyncio.get_running_loop()
         if self.exchange and self.exchange.is_reusable and loop.time() - self.used < KEEP_ALIVE_SECONDS:
             return self.exchange
         await self.aclose()
-        url = request.url
         secure = httpx.create_ssl_context() if url.scheme == "https" else None
         port = url.port or (443 if secure else 80)
         try:
@@ -139,3 +145,27 @@ def head(request: httpx.Request) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%s: %s" % pair for pair in request.headers.raw]
     return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+class DirectClient(Client):
+    """A client that writes its requests itself: httpx takes longer to build one than the server to answer it."""
+
+    def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
+        """Prepare to call a server; `timeout` is in seconds, and holds for a whole call."""
+        self.transport = Transport(timeout)
+        super().__init__(url, token=token, timeout=timeout, transport=self.transport)
+        base = self.http.base_url
+        self.server = base
+        self.prefix = base.raw_path.rstrip(b"/")
+        own = [(b"Host", base.netloc), *self.http.headers.raw]
+        self.head = b"".join(b"%s: %s\r\n" % pair for pair in own if pair[0] not in NOT_ASKED_FOR)
+
+    async def request(
+        self, method: str, path: str, *, query: dict[str, str] | None = None, content: bytes = b""
+    ) -> httpx.Response:
+        """Send one request and return its answer."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        lines = [b"%s %s%s HTTP/1.1\r\n" % (method.encode(), self.prefix, target.encode()), self.head]
+        if content:
+            lines.append(b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(content))
+        return await self.transport.call(self.server, b"".join([*lines, b"\r\n", content]))

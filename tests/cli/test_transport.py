@@ -3,11 +3,14 @@
 import socket
 import threading
 from contextlib import suppress
+from uuid import UUID
 
 import httpx
 import pytest
 
-from netvision_cli.transport import Transport
+from netvision_cli.client import Client, Record
+from netvision_cli.errors import NotFound
+from netvision_cli.transport import DirectClient, Transport
 from tests.cli.commands import http_answer, on_sqlite, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -116,3 +119,43 @@ async def test_nobody_there_is_told_as_never_sent() -> None:
 @on_sqlite
 async def test_the_service_is_understood(service: str) -> None:
     assert (await ask(service, times=2))[1].json() == []
+
+
+async def test_a_direct_client_asks_as_the_plain_one_does() -> None:
+    key = UUID(int=7)
+    record = Record(key, "ä")
+    answers = {b"GET": b"[]", b"POST": b"[]", b"DEL": b'{"uuid":"00000000-0000-0000-0000-000000000007","text":"a"}'}
+
+    def answer(request: bytes) -> bytes:
+        body = next(text for method, text in answers.items() if request.startswith(method))
+        return http_answer("200 OK", body.decode())
+
+    asked: list[list[tuple[bytes, set[bytes], bytes]]] = []
+    for kind in (Client, DirectClient):
+        with raw_server(answer, keeps=True) as server:
+            async with kind(f"{server.url}/below", token="t" * 32, timeout=TIMEOUT) as client:
+                await client.page(10)
+                await client.page(10, key)
+                await client.store([record])
+                await client.remove(key)
+            asked.append([parts(request, server.port) for request in server.requests])
+    assert asked[0] == asked[1]
+
+
+def parts(request: bytes, port: int) -> tuple[bytes, set[bytes], bytes]:
+    """Take a request apart: its first line, the headers that mean something, and its body."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *headers = head.replace(str(port).encode(), b"PORT").lower().split(b"\r\n")
+    ignored = (b"accept-encoding", b"connection")
+    return first, {header for header in headers if not header.startswith(ignored)}, body
+
+
+@on_sqlite
+async def test_a_direct_client_is_understood(service: str) -> None:
+    async with DirectClient(service, timeout=TIMEOUT) as client:
+        stored = await client.store([Record(UUID(int=n), f"ä {n}") for n in range(1, 4)])
+        assert await client.page(10) == stored
+        assert await client.page(10, stored[0].uuid) == stored[1:]
+        assert [await client.remove(record.uuid) for record in stored] == stored
+        with pytest.raises(NotFound):
+            await client.remove(stored[0].uuid)

@@ -23,7 +23,7 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import Circumstances, render, summarize
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
-from netvision_cli.transport import Transport
+from netvision_cli.transport import DirectClient
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def check(options: SwarmOptions) -> None:
 async def swarm(connection: Connection, options: SwarmOptions, purpose: Purpose) -> None:
     """Connect, work, and sum up."""
 
-    def connect(transport: Transport | None = None) -> Client:
-        return Client(connection.url, token=connection.bearer, timeout=connection.timeout, transport=transport)
+    def connect(kind: type[Client] = Client) -> Client:
+        return kind(connection.url, token=connection.bearer, timeout=connection.timeout)
 
     def lane() -> Client:
-        return connect(None if is_behind_proxy(connection.url) else Transport(connection.timeout))
+        return connect(Client if is_behind_proxy(connection.url) else DirectClient)
 
     async with connect() as client, Lanes(lane) as lanes:
         asking = asyncio.create_task(ask_server(client))
