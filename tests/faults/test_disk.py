@@ -1,6 +1,7 @@
 """SQLite on a disk that is full: writes are told so, reads go on, and writes come back when there is room.
 
-The disk is full by a bound on the size of files that the operating system sets the running process.
+The disk is full by a bound on the size of files that the operating system sets the running process, or by one on the
+pages that SQLite may use.
 """
 
 import resource
@@ -8,19 +9,19 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine, event
 
+from netvision_api.revisions import upgrade
+from netvision_api.settings import Settings
 from tests.databases import SqliteDatabase
 from tests.faults.stage import KEY, PATIENTLY, RECORD, WRITES, check_unavailable, prepare, write
-from tests.servers import ServerProcess, server_process
+from tests.servers import ServerProcess, served, server_process
 
 LARGE = [{"text": "x" * 100_000}]
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(resource, "prlimit"), reason="this system bounds only processes before they start"
-)
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def full_disk(server: ServerProcess, folder: Path) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (unbounded, unbounded))
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system bounds only processes before they start")
 @pytest.mark.parametrize("method", WRITES)
 def test_a_full_disk_refuses_writes_goes_on_reading_and_is_left_behind(
     server: ServerProcess, http: httpx.Client, tmp_path: Path, method: str
@@ -77,3 +79,33 @@ def test_a_file_that_somebody_else_locks_is_unavailable_until_it_is_free(http: h
             check_unavailable(write(http, method), "not-saved")
         assert http.get(f"/{KEY}").json() == RECORD
     assert http.delete(f"/{KEY}").json() == RECORD
+
+
+@contextmanager
+def bounded_databases(pages: int) -> Iterator[None]:
+    """Let no SQLite database that is connected to meanwhile have more pages."""
+
+    def bound(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA max_page_count={pages}")
+        cursor.close()
+
+    event.listen(Engine, "connect", bound)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", bound)
+
+
+def test_a_full_database_refuses_what_does_not_fit_and_takes_it_when_there_is_room(tmp_path: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'records.db'}", port=0)
+    upgrade(settings)
+    with bounded_databases(pages=20), served(settings) as url, httpx.Client(base_url=url, verify=False) as http:
+        stored = []
+        while (answer := http.post("/new", json=[{"text": "x" * 3000}])).is_success:
+            stored += answer.json()
+        check_unavailable(answer, "not-saved")
+        assert "full" in answer.json()["detail"]
+        assert http.get("/all").json() == stored
+        assert http.delete(f"/{stored[0]['uuid']}").status_code == 200
+        assert http.post("/new", json=[{"text": "x" * 3000}]).status_code == 201
