@@ -43,8 +43,8 @@ class PostgresqlRecords:
     async def count(self) -> int:
         return int(await self.connection.fetchval("SELECT count(*) FROM records", timeout=None))
 
-    def server(self) -> int | None:
-        return psutil.Process(self.connection.get_server_pid()).ppid()
+    def server(self) -> int:
+        return int(psutil.Process(self.connection.get_server_pid()).ppid())
 
     async def fill(self, count: int, key: str = "gen_random_uuid()") -> None:
         """Hold so many records, with keys after an expression of their `number`."""
