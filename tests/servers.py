@@ -102,6 +102,19 @@ def server_process(*arguments: str, **environment: str) -> Iterator[ServerProces
         server.stop(signal.SIGKILL)
 
 
+def netvision_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `netvision-api` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "netvision_api", *arguments],
+        env=clean_environment() | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def clean_environment() -> dict[str, str]:
     """Return the environment without settings of NetVision."""
     return {name: value for name, value in os.environ.items() if not name.startswith("NETVISION_")}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from netvision_api.failures import concerns_everyone, is_conflict
-from netvision_api.problems import DATABASE_UNAVAILABLE, NOT_SAVED, Problem
+from netvision_api.problems import no_connection
 
 SLOW_SECONDS = 0.02
 """A statement that takes longer is passed by the next one, on a lane beside it."""
@@ -84,8 +84,7 @@ class Batcher(Generic[Source, Key, Result]):
     def expire(self, request: Request[Key, Result]) -> None:
         """Give up a key whose statement has not begun."""
         if request in self.waiting and not request.done():
-            detail = f"No database connection was free within {self.patience:g} s; nothing was saved."
-            request.set_exception(Problem(DATABASE_UNAVAILABLE, detail, outcome=NOT_SAVED))
+            request.set_exception(no_connection(self.patience))
 
     def open_lane(self) -> None:
         """Begin to serve what waits, unless enough lanes do so."""

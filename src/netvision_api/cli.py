@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -78,6 +79,13 @@ def read_dotenv(value: bool) -> bool:  # noqa: FBT001 - the signature of a callb
     return value
 
 
+@cache
+def secrets() -> frozenset[str]:
+    """Name the settings that are never shown, and that have no option."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if get_args(hint)[:1] == (Secret | None,))
+
+
 def takes_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of these settings, or for all of them; it gets a Settings in their place.
 
@@ -86,13 +94,12 @@ def takes_settings(*names: str) -> Callable[[Callable[..., None]], Callable[...,
     hints = get_type_hints(Settings, include_extras=True)
     defaults = Settings()
     wanted = [field.name for field in fields(Settings) if not names or field.name in names]
-    secrets = [name for name in wanted if get_args(hints[name])[0] == Secret | None]
-    options = [option(name, hints[name], getattr(defaults, name)) for name in wanted if name not in secrets]
+    options = [option(name, hints[name], getattr(defaults, name)) for name in wanted if name not in secrets()]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def with_settings(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
             chosen = {parameter.name: values.pop(parameter.name) for parameter in options}
-            chosen |= {name: os.environ.get(variable(name)) for name in secrets}
+            chosen |= {name: os.environ.get(variable(name)) for name in secrets().intersection(wanted)}
             try:
                 settings = Settings(**chosen)
             except UnsafeConfigurationError as error:
@@ -181,10 +188,10 @@ def shown(settings: Settings, name: str) -> str:
         from sqlalchemy import make_url
 
         url = make_url(settings.database_url)
-        secrets = {name: "***" for name in url.query if "password" in name}
-        return url.update_query_dict(secrets).render_as_string(hide_password=True)
+        passwords = {name: "***" for name in url.query if "password" in name}
+        return url.update_query_dict(passwords).render_as_string(hide_password=True)
     value = settings.migrates if name == "migrate" else getattr(settings, name)
-    if name in {"token", "read_token"}:
+    if name in secrets():
         return "none" if value is None else "***"
     if name == "allowed_hosts":
         return "any" if settings.hosts is None else ",".join(sorted(settings.hosts))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from netvision_api.failures import is_disconnection
-from netvision_api.problems import DATABASE_UNAVAILABLE, NOT_SAVED, UNKNOWN, Problem
+from netvision_api.problems import DATABASE_UNAVAILABLE, UNKNOWN, Problem, no_connection
 from netvision_api.repository import RecordRepository
 from netvision_api.settings import Settings
 from netvision_api.statements import POSTGRESQL, SQLITE, Statements
@@ -53,8 +53,7 @@ class Connections:
             async with asyncio.timeout(self.patience):
                 await self.turns.acquire()
         except TimeoutError as error:
-            detail = f"No database connection was free within {self.patience:g} s; nothing was saved."
-            raise Problem(DATABASE_UNAVAILABLE, detail, outcome=NOT_SAVED) from error
+            raise no_connection(self.patience) from error
         try:
             yield
         finally:

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
@@ -13,9 +13,7 @@ from litestar import Request
 from litestar.datastructures.headers import Accept
 
 from netvision_api.headers import header
-from netvision_api.schemas import StoredRecord
-
-Records = Sequence[StoredRecord]
+from netvision_api.schemas import Records, StoredRecord
 
 encoder = msgspec.json.Encoder()
 

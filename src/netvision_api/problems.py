@@ -152,6 +152,12 @@ def details(problem: Problem, request_id: str) -> bytes:
     )
 
 
+def no_connection(patience: float) -> Problem:
+    """Say that no database connection was free in time; `patience` is in seconds."""
+    detail = f"No database connection was free within {patience:g} s; nothing was saved."
+    return Problem(DATABASE_UNAVAILABLE, detail, outcome=NOT_SAVED)
+
+
 async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """Answer a problem before the application is reached, with as little work as can be."""
     content = details(problem, request_id(scope))

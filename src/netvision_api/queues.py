@@ -1,13 +1,12 @@
 """The database's work for requests, in four queues: find records, read pages, store batches, remove records."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from anyio import CancelScope
 
 from netvision_api.batching import Batcher, Work
 from netvision_api.database import Database
-from netvision_api.schemas import StoredRecord
+from netvision_api.schemas import Records, StoredRecord
 from netvision_api.settings import Settings
 from netvision_api.statements import Ask, Statements
 
@@ -20,7 +19,6 @@ MOST_BYTES = 2**20
 RECORD_WEIGHT = 64
 """What a record weighs beside its text, in bytes."""
 
-Records = Sequence[StoredRecord]
 Found = StoredRecord | None
 
 

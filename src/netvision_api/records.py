@@ -10,7 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
-from netvision_api.formats import Format, Records, negotiate
+from netvision_api.formats import Format, negotiate
 from netvision_api.openapi import (
     COUNT_OR_UUID,
     ONLY_UUID,
@@ -42,7 +42,7 @@ from netvision_api.problems import (
 )
 from netvision_api.queues import Queues
 from netvision_api.repository import ConflictError
-from netvision_api.schemas import Batch, StoredRecord, parse_after, parse_key, parse_uuid
+from netvision_api.schemas import Batch, Records, StoredRecord, parse_after, parse_key, parse_uuid
 from netvision_api.security import requires_json
 from netvision_api.statements import PAGE_ROWS, Ask
 from netvision_api.streams import may_be_cut, pages, pages_of, read_ahead

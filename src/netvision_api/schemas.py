@@ -54,11 +54,14 @@ class StoredRecord(msgspec.Struct, frozen=True):
     text: str
 
 
+Records = Sequence[StoredRecord]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The records of one POST in input order; a single object is a batch of one, answered in kind."""
 
-    records: Sequence[StoredRecord]
+    records: Records
     is_single: bool
 
     @classmethod

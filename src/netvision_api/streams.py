@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from netvision_api.formats import Records
 from netvision_api.queues import Queues
+from netvision_api.schemas import Records
 from netvision_api.statements import PAGE_BYTES, PAGE_ROWS, Ask
 
 T = TypeVar("T")

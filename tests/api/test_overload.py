@@ -1,7 +1,6 @@
 """The bound on requests in flight: beyond it an answer at once, the probes always, and every place comes back."""
 
 import socket
-import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,12 +24,12 @@ from tests.api.wire import (
     received,
     statuses,
 )
+from tests.faults.wire import leave
 from tests.servers import wait_until
 
 PLACES = 4
 HALF = POST + LENGTH + CLOSE + b"\r\n" + BODY[:3]
 REST = BODY[3:]
-RESET = struct.pack("ii", 1, 0)
 LARGE = b"Content-Length: 10000000\r\n\r\n"
 
 
@@ -121,8 +120,7 @@ def test_a_foreign_host_takes_no_place(url: str) -> None:
 def test_clients_that_reset_give_their_places_back(url: str) -> None:
     with full(url) as connections:
         for connection in connections:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            connection.close()
+            leave(connection)
         wait_until(lambda: can_take(url, PLACES))
 
 

@@ -18,7 +18,7 @@ from netvision_api import __version__
 from netvision_api.app import create_app
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase
-from tests.servers import ServerProcess, clean_environment, server_process, wait_until
+from tests.servers import ServerProcess, clean_environment, netvision_api, server_process, wait_until
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 HALF_A_HEAD = b"GET /5 HTTP/1.1\r\nHost: local"
@@ -38,18 +38,6 @@ COMMANDS = [
     ["db", "check"],
     ["db", "sql"],
 ]
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netvision_api", *arguments],
-        env=clean_environment() | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -223,7 +211,7 @@ def test_a_server_that_waits_for_its_schema_serves_once_it_is_there(postgresql: 
     database = postgresql.sibling("netvision_late")
     with server_process(NETVISION_DATABASE_URL=database.url) as server:
         assert httpx.get(f"{server.url()}/health/ready").status_code == 503
-        assert run("db", "upgrade", NETVISION_DATABASE_URL=database.url).returncode == 0
+        assert netvision_api("db", "upgrade", NETVISION_DATABASE_URL=database.url).returncode == 0
         wait_until_ready(server)
         assert httpx.post(f"{server.url()}/new", json=[]).status_code == 200
 
@@ -237,7 +225,7 @@ def test_both_commands_tell_their_version(module: str) -> None:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(arguments: list[str]) -> None:
-    result = run(*arguments, "-h")
+    result = netvision_api(*arguments, "-h")
     assert (result.returncode, result.stderr) == (0, "")
     assert "Usage: " in result.stdout
 
@@ -269,7 +257,7 @@ def test_the_application_uses_nothing_that_is_deprecated(url: str) -> None:
 
 
 def test_openapi_prints_the_document() -> None:
-    result = run("openapi")
+    result = netvision_api("openapi")
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout)["openapi"].startswith("3.1")
 

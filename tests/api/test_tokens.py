@@ -14,7 +14,7 @@ from netvision_api.settings import Secret, Settings, UnsafeConfigurationError
 from tests.api.services import Service, service_on
 from tests.api.wire import BODY, HOST, JSON, connect, exchange, problem, statuses
 from tests.cli.commands import netvision
-from tests.servers import clean_environment, served, server_process
+from tests.servers import netvision_api, served, server_process
 
 TOKEN = "w" * 30 + "-Token"
 NEXT = "n" * 30 + "-Token"
@@ -185,18 +185,6 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'records.db'}"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "netvision_api", *arguments],
-        env=clean_environment() | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def check_silent(text: str) -> None:
     """Check that a text shows no secret, nor most of one."""
     for secret in SECRETS:
@@ -204,7 +192,7 @@ def check_silent(text: str) -> None:
 
 
 def test_bound_elsewhere_without_a_token_it_says_how_to_make_one(url: str) -> None:
-    result = run("serve", "--host", "0.0.0.0", "--port", "0", NETVISION_DATABASE_URL=url)
+    result = netvision_api("serve", "--host", "0.0.0.0", "--port", "0", NETVISION_DATABASE_URL=url)
     assert result.returncode == 2
     assert "NETVISION_TOKEN" in result.stderr
     command = result.stderr[result.stderr.index("python3 -c '") + len("python3 -c '") : result.stderr.rindex("'")]
@@ -241,7 +229,7 @@ def test_a_short_token_is_exit_code_2_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(PASSWORD)
     for variables in ({"NETVISION_TOKEN": PASSWORD}, {"NETVISION_TOKEN_FILE": str(file)}):
-        result = run("serve", "--port", "0", **variables)
+        result = netvision_api("serve", "--port", "0", **variables)
         assert (result.returncode, result.stdout) == (2, "")
         assert "at least 32 characters" in result.stderr
         check_silent(result.stderr)
@@ -276,7 +264,7 @@ def test_no_representation_of_the_settings_shows_a_secret() -> None:
 
 
 def test_config_shows_no_secret() -> None:
-    result = run(
+    result = netvision_api(
         "config",
         NETVISION_DATABASE_URL=f"postgresql://u:{PASSWORD}@localhost/x",
         NETVISION_TOKEN=f"{TOKEN},{NEXT}",

@@ -25,7 +25,7 @@ from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 from tests.cli.commands import Running, running
 from tests.databases import SqliteDatabase
-from tests.faults.postgresql import PostgresqlServer, crashable_postgresql
+from tests.faults.postgresql import PostgresqlServer, scratch
 from tests.faults.proxy import Proxy
 from tests.servers import ServerProcess, wait_until
 
@@ -239,16 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seed, results = options.seed, []
     print(ROW.format(*COLUMNS), flush=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "postgresql").mkdir()
-        with crashable_postgresql(folder / "postgresql") as postgresql:
-            for fault in (fault for fault in FAULTS if options.only in fault.name):
-                for server in [None, postgresql] if fault.on_sqlite else [postgresql]:
-                    own = Path(tempfile.mkdtemp(dir=folder))
-                    results.append(run(fault, options.cycles or fault.cycles, server, own, seed))
-                    print(results[-1].row(), flush=True)
+    with scratch() as (folder, postgresql):
+        for fault in (fault for fault in FAULTS if options.only in fault.name):
+            for server in [None, postgresql] if fault.on_sqlite else [postgresql]:
+                own = Path(tempfile.mkdtemp(dir=folder))
+                results.append(run(fault, options.cycles or fault.cycles, server, own, seed))
+                print(results[-1].row(), flush=True)
     return 0 if all(result.is_good for result in results) else 1
 
 

@@ -10,19 +10,17 @@ import multiprocessing
 import random
 import resource
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
 from tests.databases import AnyDatabase, SqliteDatabase
-from tests.faults.postgresql import crashable_postgresql
+from tests.faults.postgresql import scratch
 from tests.faults.wire import Load, connected, get, post
 from tests.servers import server_process
 
@@ -137,16 +135,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31), help="repeats the requests")
     options = parser.parse_args(arguments)
     print(ROW.format(*COLUMNS), flush=True)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "postgresql").mkdir()
-        with crashable_postgresql(folder / "postgresql") as postgresql:
-            databases: dict[str, AnyDatabase] = {
-                "SQLite": SqliteDatabase(folder / "records.db"),
-                "PostgreSQL": postgresql.database().sibling("netvision_overload"),
-            }
-            runs = [measure(database, kind, options.seconds, options.seed) for kind, database in databases.items()]
+    with scratch() as (folder, postgresql):
+        databases: dict[str, AnyDatabase] = {
+            "SQLite": SqliteDatabase(folder / "records.db"),
+            "PostgreSQL": postgresql.database().sibling("netvision_overload"),
+        }
+        runs = [measure(database, kind, options.seconds, options.seed) for kind, database in databases.items()]
     return 0 if all(map(judge, runs)) else 1
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -151,6 +152,17 @@ class Session:
         """Run one statement and return its first value."""
         value: object = self.runner.run(self.connection.fetchval(statement))
         return value
+
+
+@contextmanager
+def scratch() -> Iterator[tuple[Path, PostgresqlServer]]:
+    """Make a folder for a long run, with a PostgreSQL in it that whoever runs PostgreSQL can reach."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "postgresql").mkdir()
+        with crashable_postgresql(folder / "postgresql") as server:
+            yield folder, server
 
 
 @contextmanager
