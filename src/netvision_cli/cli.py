@@ -1,6 +1,6 @@
 """The command `netvision`: parse, call, render; one function per command.
 
-Only the commands import httpx: help is there at once.
+Only the commands import what talks to a server: help is there at once.
 """
 
 import sys

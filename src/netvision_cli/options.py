@@ -50,7 +50,7 @@ class Connection:
     url: Annotated[str, Option("The server.", envvar="NETVISION_URL")] = "http://127.0.0.1:8000"
     token: Annotated[str | None, Option("The server's token.", envvar="NETVISION_TOKEN", hidden=True)] = None
     token_file: Annotated[Path | None, Option("A file with the server's token.", envvar="NETVISION_TOKEN_FILE")] = None
-    timeout: Annotated[float, Duration("How long to wait for each step of a call.")] = 10.0
+    timeout: Annotated[float, Duration("How long to wait for an answer.")] = 10.0
 
     @property
     def bearer(self) -> str | None:

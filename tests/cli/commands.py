@@ -11,6 +11,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from ssl import SSLContext
 from typing import IO, NamedTuple
 
 import pytest
@@ -152,14 +153,17 @@ def read_terminal(master: int) -> bytes:
 class RawServer:
     """A server that answers with whatever bytes a function makes of a request; None is silence."""
 
-    def __init__(self, answer: Callable[[bytes], bytes | None], *, keeps: bool = False) -> None:
+    def __init__(
+        self, answer: Callable[[bytes], bytes | None], *, keeps: bool = False, secure: SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.keeps = keeps
+        self.secure = secure
         self.requests: list[bytes] = []
         self.closing = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if secure else 'http'}://127.0.0.1:{self.port}"
         self.connections: list[socket.socket] = []
         self.threads = [threading.Thread(target=self.accept)]
         self.threads[0].start()
@@ -174,7 +178,7 @@ class RawServer:
 
     def serve(self, connection: socket.socket) -> None:
         """Answer the requests of one connection."""
-        with connection, suppress(OSError):
+        with suppress(OSError), self.dressed(connection) as connection:  # noqa: PLR1704 - the same, under TLS
             while request := read_request(connection):
                 self.requests.append(request)
                 answer = self.answer(request)
@@ -185,6 +189,10 @@ class RawServer:
                 if not self.keeps:
                     connection.shutdown(socket.SHUT_WR)
                     return
+
+    def dressed(self, connection: socket.socket) -> socket.socket:
+        """Return a connection with TLS around it, if that is how this server speaks."""
+        return self.secure.wrap_socket(connection, server_side=True) if self.secure else connection
 
     def close(self) -> None:
         """End every connection and thread."""
@@ -199,9 +207,11 @@ class RawServer:
 
 
 @contextmanager
-def raw_server(answer: Callable[[bytes], bytes | None] | bytes, *, keeps: bool = False) -> Iterator[RawServer]:
+def raw_server(
+    answer: Callable[[bytes], bytes | None] | bytes, *, keeps: bool = False, secure: SSLContext | None = None
+) -> Iterator[RawServer]:
     """Run such a server for the time of a test."""
-    server = RawServer((lambda _request: answer) if isinstance(answer, bytes) else answer, keeps=keeps)
+    server = RawServer((lambda _request: answer) if isinstance(answer, bytes) else answer, keeps=keeps, secure=secure)
     try:
         yield server
     finally:

@@ -281,7 +281,7 @@ def test_an_interrupted_command_is_130() -> None:
 
 
 def test_a_server_that_says_only_that_it_is_ready_is_not_guessed_about() -> None:
-    with raw_server(http_answer("200 OK", '{"status": "ready"}')) as server:
+    with raw_server(http_answer("200 OK", '{"status": "ready"}', "Connection: close")) as server:
         done = netvision(server.url, "status")
     assert done.code == 0
     assert f"{server.url} is ready" in done.out
@@ -323,19 +323,32 @@ def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"netvision \d+\.\d+\.\d+\n", netvision(UNSENT, "--version").out)
 
 
+def loaded_after(program: str, url: str = UNSENT) -> list[str]:
+    """Return what of the heavier packages a program has imported in the end."""
+    heavy = {"httpx", "litestar", "msgspec", "netvision_api", "rich", "sqlalchemy"}
+    told = f"import sys\n{program}\nprint('loaded:', *sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", told], env=environment(url), capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
 def test_help_imports_neither_http_nor_the_server() -> None:
     program = f"""
-import sys
 from netvision_cli.cli import app
 for command in ((), *[(name,) for name in {COMMANDS!r}]):
     app([*command, "--help"], standalone_mode=False)
-loaded = {{"httpx", "litestar", "netvision_api", "sqlalchemy", "msgspec"}} & set(sys.modules)
-print("loaded:", *sorted(loaded))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(UNSENT), capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    assert loaded_after(program) == []
+
+
+def test_a_single_call_imports_no_more_than_it_needs() -> None:
+    program = f"""
+from netvision_cli.cli import app
+app(["get", "{KEY}"], standalone_mode=False)
+"""
+    with raw_server(http_answer("200 OK", f'{{"uuid": "{KEY}", "text": "a"}}')) as server:
+        assert loaded_after(program, server.url) == ["msgspec"]
 
 
 def imports(package: Path) -> Iterator[str]:

@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netvision_cli.client import Client, Readiness, is_behind_proxy
+from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, ThresholdMissed, Unbalanced, UsageError
 from netvision_cli.options import Connection, SwarmOptions, command_line
 from netvision_cli.output import say
 from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
-from netvision_cli.swarm.lanes import Lanes
 from netvision_cli.swarm.lines import Lines
 from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.report import report
@@ -23,7 +22,6 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import Circumstances, render, summarize
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
-from netvision_cli.transport import DirectClient
 
 
 @dataclass(frozen=True)
@@ -74,16 +72,9 @@ def check(options: SwarmOptions) -> None:
 
 async def swarm(connection: Connection, options: SwarmOptions, purpose: Purpose) -> None:
     """Connect, work, and sum up."""
-
-    def connect(kind: type[Client] = Client) -> Client:
-        return kind(connection.url, token=connection.bearer, timeout=connection.timeout)
-
-    def lane() -> Client:
-        return connect(Client if is_behind_proxy(connection.url) else DirectClient)
-
-    async with connect() as client, Lanes(lane) as lanes:
+    async with Client(connection.url, token=connection.bearer, timeout=connection.timeout) as client:
         asking = asyncio.create_task(ask_server(client))
-        run = Run(Workload(lanes, options, options.seed or 0), purpose)
+        run = Run(Workload(client, options, options.seed or 0), purpose)
         failure = await run.conduct()
         run.conclude(failure, await asking or await ask_server(client))
 

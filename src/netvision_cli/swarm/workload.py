@@ -13,9 +13,9 @@ import asyncio
 import random
 import string
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
@@ -33,7 +33,6 @@ from netvision_cli.keys import Run
 from netvision_cli.options import SwarmOptions
 from netvision_cli.storing import pause
 from netvision_cli.swarm.account import Account, Batch
-from netvision_cli.swarm.lanes import Service
 from netvision_cli.swarm.latency import Calls, Histogram
 
 ALPHABET = string.ascii_letters + string.digits
@@ -46,6 +45,19 @@ CONTESTED = 0.2
 START = UUID(int=0)
 
 T = TypeVar("T")
+
+
+class Service(Protocol):
+    """What a workload calls, several times at once."""
+
+    async def store(self, records: Sequence[Record]) -> list[Record]:
+        """Store a batch."""
+
+    async def page(self, count: int, after: UUID | None = None) -> list[Record]:
+        """Return the first records behind a uuid."""
+
+    async def remove(self, key: UUID) -> Record:
+        """Delete a record."""
 
 
 class Workload:

@@ -1,0 +1,96 @@
+"""How the client reads the URL of a server, and by which way it goes there."""
+
+import base64
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from netvision_cli.addresses import Address
+from tests.cli.commands import http_answer, netvision, raw_server
+
+KEY = "0192f0c4-5c5e-7000-8000-000000000001"
+FOUND = http_answer("200 OK", f'{{"uuid":"{KEY}","text":"a"}}')
+
+EVERY_CALL = pytest.mark.parametrize("command", [("get", KEY), ("list",)], ids=["call", "stream"])
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path", "authority"),
+    [
+        ("http://127.0.0.1:8000", "127.0.0.1", 8000, "", "127.0.0.1:8000"),
+        ("https://example.org/", "example.org", 443, "", "example.org"),
+        ("http://example.org/below/this/", "example.org", 80, "/below/this", "example.org"),
+        ("HTTP://[::1]:8000", "::1", 8000, "", "[::1]:8000"),
+    ],
+)
+def test_a_url_has_its_parts(url: str, host: str, port: int, path: str, authority: str) -> None:
+    address = Address.parse(url)
+    assert (address.host, address.port, address.path, address.authority) == (host, port, path, authority)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("http://localhost:8000", True),
+        ("http://api.localhost", True),
+        ("http://127.1.2.3", True),
+        ("http://[::1]", True),
+        ("http://192.168.0.1", False),
+        ("http://localhost.example.org", False),
+    ],
+)
+def test_this_machine_is_known(url: str, is_local: bool) -> None:  # noqa: FBT001 - a parameter
+    assert Address.parse(url).is_local == is_local
+
+
+@EVERY_CALL
+def test_the_user_and_the_password_of_a_url_are_sent(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as server:
+        assert netvision(f"http://anna:secret@127.0.0.1:{server.port}", *command).code == 0
+    credentials = base64.b64encode(b"anna:secret")
+    assert b"\r\nauthorization: basic " + credentials.lower() in server.requests[0].lower()
+
+
+@EVERY_CALL
+def test_a_path_in_any_script_is_escaped(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as server:
+        assert netvision(f"{server.url}/über uns", *command).code == 0
+    assert server.requests[0].startswith(b"GET /%C3%BCber%20uns/")
+
+
+@EVERY_CALL
+def test_a_proxy_is_asked_for_what_is_elsewhere(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as proxy:
+        assert netvision("http://netvision.example", *command, HTTP_PROXY=proxy.url).code == 0
+    assert proxy.requests[0].startswith(b"GET http://netvision.example/")
+
+
+@EVERY_CALL
+def test_a_proxy_is_not_asked_for_what_is_here(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as server, raw_server(FOUND) as proxy:
+        assert netvision(server.url, *command, HTTP_PROXY=proxy.url).code == 0
+        assert (len(server.requests), proxy.requests) == (1, [])
+
+
+@EVERY_CALL
+def test_a_certificate_that_is_trusted_is_taken_and_no_other(command: tuple[str, ...], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(secure)
+    with raw_server(FOUND, secure=secure) as server:
+        assert netvision(server.url, *command, SSL_CERT_FILE=str(tmp_path / "authority.pem")).code == 0
+        refused = netvision(server.url, *command)
+        assert len(server.requests) == 1
+    assert refused.code == 3
+    assert "certificate" in refused.err
+
+
+@EVERY_CALL
+def test_a_server_without_tls_is_no_server_for_https(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as server:
+        refused = netvision(server.url.replace("http:", "https:"), *command)
+    assert refused.code == 3
+    assert "not permitted" not in refused.err

@@ -1,0 +1,154 @@
+"""What sends the client's requests: nothing twice, and every failure told alike, by whichever transport."""
+
+import socket
+import threading
+from contextlib import aclosing, suppress
+
+import pytest
+
+from netvision_cli.addresses import Address
+from netvision_cli.answers import Answer
+from netvision_cli.client import headers
+from netvision_cli.direct_transport import DirectTransport
+from netvision_cli.errors import ConnectionLost, NotConnected, TimedOut
+from netvision_cli.httpx_transport import HttpxTransport
+from tests.cli.commands import http_answer, on_sqlite, raw_server
+
+pytestmark = pytest.mark.anyio
+
+TIMEOUT = 5.0
+ONE = http_answer("200 OK", "[1]")
+
+AnyTransport = type[DirectTransport] | type[HttpxTransport]
+
+any_transport = pytest.mark.parametrize("kind", [DirectTransport, HttpxTransport])
+
+
+def transport(kind: AnyTransport, url: str, timeout: float = TIMEOUT) -> DirectTransport | HttpxTransport:
+    """Make a transport to a server."""
+    return kind(Address.parse(url), headers("t" * 32), timeout)
+
+
+async def ask(kind: AnyTransport, url: str, *, timeout: float = TIMEOUT, times: int = 1) -> list[Answer]:  # noqa: ASYNC109 - of the transport
+    """Ask for the same several times over one connection."""
+    async with aclosing(transport(kind, url, timeout)) as one:
+        return [await one.call("GET", "/5") for _ in range(times)]
+
+
+@any_transport
+async def test_requests_go_over_one_kept_connection(kind: AnyTransport) -> None:
+    with raw_server(ONE, keeps=True) as server:
+        assert [answer.content for answer in await ask(kind, server.url, times=3)] == [b"[1]"] * 3
+        assert len(server.connections) == 1
+
+
+@any_transport
+async def test_a_connection_that_the_server_closes_is_opened_again(kind: AnyTransport) -> None:
+    with raw_server(http_answer("200 OK", "[1]", "Connection: close")) as server:
+        assert [answer.content for answer in await ask(kind, server.url, times=3)] == [b"[1]"] * 3
+        assert len(server.connections) == 3
+
+
+@any_transport
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_no_request_is_sent_twice_when_a_kept_connection_dies(kind: AnyTransport, method: str) -> None:
+    answers = iter([ONE])
+
+    def answer_once(_request: bytes) -> bytes:
+        if answer := next(answers, None):
+            return answer
+        raise ConnectionResetError
+
+    with raw_server(answer_once, keeps=True) as server:
+        async with aclosing(transport(kind, server.url)) as one:
+            await one.call(method, "/5")
+            with pytest.raises(ConnectionLost):
+                await one.call(method, "/5")
+        assert len(server.requests) == 2
+
+
+@any_transport
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1]",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + ONE,
+    ],
+    ids=["chunked", "until the end", "behind hints"],
+)
+async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, answer: bytes) -> None:
+    with raw_server(answer) as server:
+        assert await ask(kind, server.url) == [Answer(200, b"[1]")]
+
+
+@any_transport
+@pytest.mark.parametrize(
+    "answer",
+    [b"", ONE[:-1], ONE[:10], b"\x16\x03\x01 what is this"],
+    ids=["nothing", "a byte less", "half a line", "not HTTP"],
+)
+async def test_half_an_answer_is_no_answer(kind: AnyTransport, answer: bytes) -> None:
+    with raw_server(answer) as server:
+        with pytest.raises(ConnectionLost):
+            await ask(kind, server.url)
+        assert len(server.requests) == 1
+
+
+@any_transport
+async def test_silence_ends_with_the_timeout(kind: AnyTransport) -> None:
+    with raw_server(lambda _request: None) as server, pytest.raises(TimedOut):
+        await ask(kind, server.url, timeout=0.2)
+
+
+async def test_dripping_bytes_do_not_outlast_the_timeout() -> None:
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while not ended.wait(0.05):
+                connection.sendall(b" ")
+
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        with pytest.raises(TimedOut):
+            await ask(DirectTransport, f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5)
+        ended.set()
+        thread.join()
+
+
+@any_transport
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_nobody_there_is_told_as_never_sent(kind: AnyTransport, host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://{host}:{free.getsockname()[1]}"
+    with pytest.raises(NotConnected, match=r"\(connection refused\)"):
+        await ask(kind, url)
+
+
+@any_transport
+@on_sqlite
+async def test_the_service_is_understood(kind: AnyTransport, service: str) -> None:
+    assert (await ask(kind, service, times=2))[1] == Answer(200, b"[]")
+
+
+async def test_both_ask_for_the_same_in_the_same_words() -> None:
+    asked: list[list[tuple[bytes, set[bytes], bytes]]] = []
+    for kind in (DirectTransport, HttpxTransport):
+        with raw_server(ONE, keeps=True) as server:
+            async with aclosing(transport(kind, f"{server.url}/below/")) as one:
+                await one.call("GET", "/10?after=00000000-0000-0000-0000-000000000007")
+                await one.call("POST", "/new", b'[{"text":"\xc3\xa4"}]')
+                await one.call("DELETE", "/00000000-0000-0000-0000-000000000007")
+            asked.append([parts(request, server.port) for request in server.requests])
+    assert asked[0] == asked[1]
+
+
+def parts(request: bytes, port: int) -> tuple[bytes, set[bytes], bytes]:
+    """Take a request apart: its first line, the headers that mean something, and its body."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *lines = head.replace(str(port).encode(), b"PORT").lower().split(b"\r\n")
+    ignored = (b"accept-encoding", b"connection")
+    return first, {line for line in lines if not line.startswith(ignored)}, body
