@@ -1,6 +1,7 @@
 """How uvicorn is run: the socket, the lock on an SQLite file, workers, the word that it listens, and the exit code."""
 
 import contextlib
+import gc
 import multiprocessing.connection
 import os
 import signal
@@ -119,10 +120,15 @@ def uvicorn_config(settings: Settings) -> uvicorn.Config:
 
 
 def create_worker_app(settings: Settings) -> Litestar:
-    """Build the application; a worker stops when its parent is gone, which would else keep the port taken."""
+    """Build the application; a worker stops when its parent is gone, which would else keep the port taken.
+
+    What there is by then stays for ever: if it were searched for garbage, every request would stand still meanwhile.
+    """
     if parent := multiprocessing.parent_process():
         threading.Thread(target=stop_after, args=(parent.sentinel,), daemon=True).start()
-    return create_app(settings)
+    app = create_app(settings)
+    gc.freeze()
+    return app
 
 
 @contextlib.contextmanager

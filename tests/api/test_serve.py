@@ -273,3 +273,15 @@ def test_the_schema_is_left_alone_if_told_so(empty_database: AnyDatabase) -> Non
         answer = httpx.get(f"{server.url()}/health/ready")
         assert answer.status_code == 503
         assert "netvision-api db upgrade" in answer.json()["reason"]
+
+
+def test_what_stays_for_ever_is_never_searched_for_garbage(url: str) -> None:
+    program = f"""
+import gc
+from netvision_api.server import create_worker_app
+from netvision_api.settings import Settings
+app = create_worker_app(Settings(database_url="{url}"))
+print(len(gc.get_objects()) / gc.get_freeze_count())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.01
