@@ -1,5 +1,6 @@
 """What every test can ask for: databases with the newest schema, the service on each of them, and a client."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, pos
 from tests.servers import served
 
 BACKENDS = ("sqlite", "postgresql")
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, and have the commands under test heed it: a shell that starts this in the background would not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
