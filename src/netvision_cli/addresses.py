@@ -7,12 +7,14 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from netvision_cli.errors import UsageError
+from netvision_cli.escaping import without_password
 
 PORTS = {"http": 80, "https": 443}
 MAX_PORT = 65_535
+MAX_LABEL = 63
 
-is_plain = re.compile(r"[!-?A-~]+").fullmatch
-"""A URL that can be sent as it is written: ASCII without spaces, and without a user or a password before an `@`."""
+is_plain = re.compile(r"[!$-;=A-Z\[\]_a-z~]+").fullmatch
+"""A URL that can be sent as it is written: nothing in it is to be escaped, and no `@` ends a user and a password."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Address:
             port = PORTS[parts.scheme] if parts.port is None else parts.port
         except (KeyError, ValueError):
             raise not_a_url(url) from None
-        if not parts.hostname or not 0 < port <= MAX_PORT:
+        is_whole = not set(url) & {"?", "#"} and url == url.strip()
+        if not (parts.hostname and is_host(parts.hostname) and 0 < port <= MAX_PORT and is_whole):
             raise not_a_url(url)
         return cls(url.rstrip("/"), parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
 
@@ -54,16 +57,26 @@ class Address:
     @property
     def is_direct(self) -> bool:
         """Tell whether requests can go straight to the server: no proxy, and nothing of the URL to translate."""
-        return bool(is_plain(self.url)) and (self.is_local or not has_proxies())
+        return bool(is_plain(self.url)) and (self.is_local or not is_behind_proxy(self.host))
+
+    @property
+    def shown(self) -> str:
+        """Return the URL as it may be shown to anybody."""
+        return without_password(self.url)
 
 
 def not_a_url(url: str) -> UsageError:
     """Say that a URL names no server."""
-    return UsageError(f"{url!r} is not the URL of a server; write it as http://127.0.0.1:8000")
+    return UsageError(f"{without_password(url)!r} is not the URL of a server; write it as http://127.0.0.1:8000")
 
 
-def has_proxies() -> bool:
-    """Tell whether the environment names a proxy."""
-    from urllib.request import getproxies
+def is_host(name: str) -> bool:
+    """Tell whether a name can be one of a host, by the lengths of its parts."""
+    return all(0 < len(label) <= MAX_LABEL for label in name.removesuffix(".").split("."))
 
-    return bool(getproxies())
+
+def is_behind_proxy(host: str) -> bool:
+    """Tell whether the environment names a proxy, and does not exempt this host."""
+    from urllib.request import getproxies, proxy_bypass
+
+    return any(name != "no" for name in getproxies()) and not proxy_bypass(host)

@@ -19,6 +19,9 @@ from netvision_cli.escaping import escape
 NOT_SAVED = "not-saved"
 """The outcome of a request that a NetVision failed to serve and will not serve later; a proxy knows of none."""
 
+ABSENT = "record-not-found"
+"""The problem that proves a record absent; any other 404 says that the request never came to the records."""
+
 MAX_RETRY_AFTER = 60.0
 
 
@@ -60,8 +63,10 @@ def error_of(status: int, message: str, problem: ProblemDetails) -> NetvisionErr
     error: NetvisionError
     name = problem.type.rpartition(":")[2]
     match status:
-        case 404:
+        case 404 if name == ABSENT:
             return NotFound(message, name)
+        case 404:
+            error = refused_for_now(f"{message}; check --url")
         case 401 | 403:
             return Unauthorized(f"{message}; give its token with --token-file or NETVISION_TOKEN", name)
         case 408:
@@ -70,12 +75,18 @@ def error_of(status: int, message: str, problem: ProblemDetails) -> NetvisionErr
             error = ServerError(message)
             error.may_land_late = problem.outcome != NOT_SAVED
         case 429:
-            error = ServerError(message)
-            error.exit_code = Refused.exit_code
+            error = refused_for_now(message)
         case status if status >= HTTPStatus.BAD_REQUEST:
             return Refused(message, name)
         case _:
             return UnexpectedAnswer(f"{message}; that is not what a NetVision answers, check --url")
+    return error
+
+
+def refused_for_now(message: str) -> ServerError:
+    """Make the error of a server that says no to the request, and may say something else later."""
+    error = ServerError(message)
+    error.exit_code = Refused.exit_code
     return error
 
 

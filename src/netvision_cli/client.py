@@ -53,7 +53,7 @@ encoder = msgspec.json.Encoder()
 
 
 class Transport(Protocol):
-    """A kept connection to a server, for one call at a time."""
+    """What sends one call at a time to a server, and keeps its connection for the next."""
 
     async def call(self, method: str, target: str, content: bytes = b"") -> Answer:
         """Send one request, with a body of JSON if any, and return its whole answer; raises Unreachable."""
@@ -68,10 +68,10 @@ class Client:
     def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
         """Prepare to call a server.
 
-        `timeout` is in seconds. It holds for a whole call, and for each step of a stream or of a call by httpx.
+        `timeout` is in seconds. It holds for connecting and then for a whole answer; by httpx, for each step.
         """
         self.address = Address.parse(url)
-        self.url = self.address.url
+        self.url = self.address.shown
         self.timeout = timeout
         self.headers = headers(token)
         self.transports: list[Transport] = []

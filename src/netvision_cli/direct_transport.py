@@ -1,19 +1,19 @@
 """Calls over one kept connection, without a library in between: httpx takes longer than the server to make a request.
 
-One request at a time, and none is sent twice: whatever an answer says, it says of that one request.
+One request at a time, and none is sent twice. A connection on which anything else came than one whole answer to each
+request is not used again.
 """
 
 import asyncio
 from collections.abc import Mapping
-from functools import cache
 from http import HTTPStatus
-from ssl import SSLContext
 from typing import cast
 
 import httptools
 
 from netvision_cli.addresses import Address
 from netvision_cli.answers import Answer
+from netvision_cli.certificates import certificates
 from netvision_cli.unreachable import connection_lost, not_connected, timed_out
 
 KEEP_ALIVE_SECONDS = 30
@@ -24,10 +24,10 @@ class DirectTransport:
     """A connection, opened when it is needed."""
 
     def __init__(self, address: Address, headers: Mapping[str, str], timeout: float) -> None:
-        """Prepare to call a server; `timeout` is in seconds, and holds for a whole call."""
+        """Prepare to call a server; `timeout` is in seconds, and holds for connecting, then for a whole answer."""
         self.address = address
         self.timeout = timeout
-        own = {"Host": address.authority, **headers}
+        own = {"Host": address.authority, "Accept-Encoding": "identity", **headers}
         self.head = "".join(f"{name}: {value}\r\n" for name, value in own.items()).encode()
         self.exchange: Exchange | None = None
         self.used = 0.0
@@ -60,12 +60,11 @@ class DirectTransport:
         if self.exchange and self.exchange.is_reusable and loop.time() - self.used < KEEP_ALIVE_SECONDS:
             return self.exchange
         await self.aclose()
-        host, port, secure = self.address.host, self.address.port, self.address.scheme == "https"
+        host, port = self.address.host, self.address.port
+        secure = certificates() if self.address.scheme == "https" else None
         try:
             async with asyncio.timeout(self.timeout):
-                _, self.exchange = await loop.create_connection(
-                    Exchange, host, port, ssl=certificates() if secure else None
-                )
+                _, self.exchange = await loop.create_connection(Exchange, host, port, ssl=secure)
         except OSError as error:
             raise not_connected(self.address, error) from error
         return self.exchange
@@ -95,17 +94,19 @@ class Exchange(asyncio.Protocol):
         self.parser = httptools.HttpResponseParser(self)
         self.on_message_begin()
         self.answer = asyncio.get_running_loop().create_future()
-        self.is_reusable = False
         self.transport.write(request)
         return await self.answer
 
     def data_received(self, data: bytes) -> None:
         """Read on in the answer; bytes that nobody has asked for end the connection."""
         if self.answer is None or self.answer.done():
+            self.is_reusable = False
             self.transport.abort()
             return
         try:
             self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(ConnectionError("it goes on in another protocol"))
         except httptools.HttpParserError as error:
             self.fail(ConnectionError(f"not HTTP: {error}"))
 
@@ -120,16 +121,18 @@ class Exchange(asyncio.Protocol):
                 self.fail(exc or ConnectionError("connection closed"))
 
     def is_delimited_by_end(self) -> bool:
-        """Tell whether the answer has begun and says nothing of its length."""
-        return bool(self.headers) and not {b"content-length", b"transfer-encoding"} & self.headers.keys()
+        """Tell whether the answer's head is whole and says nothing of its length."""
+        return self.has_head and not {b"content-length", b"transfer-encoding"} & self.headers.keys()
 
     def fail(self, error: Exception) -> None:
         """Give the error to whoever waits for the answer."""
+        self.is_reusable = False
         if self.answer and not self.answer.done():
             self.answer.set_exception(error)
 
     def on_message_begin(self) -> None:
-        """Note nothing yet."""
+        """Forget the message before; until this one is whole, the connection is not for another request."""
+        self.is_reusable, self.has_head = False, False
         self.headers: dict[bytes, bytes] = {}
         self.body: list[bytes] = []
 
@@ -137,22 +140,17 @@ class Exchange(asyncio.Protocol):
         """Note a header."""
         self.headers[name.lower()] = value
 
+    def on_headers_complete(self) -> None:
+        """Note that the head is whole, unless it is one that only announces the answer."""
+        self.has_head = self.parser.get_status_code() >= HTTPStatus.OK
+
     def on_body(self, body: bytes) -> None:
         """Note a piece of the body."""
         self.body.append(body)
 
     def on_message_complete(self) -> None:
         """Give the answer to whoever waits for it, unless it only announces the one that counts."""
-        status = self.parser.get_status_code()
-        if self.answer and not self.answer.done() and status >= HTTPStatus.OK:
+        if self.answer and not self.answer.done() and self.has_head:
             self.is_reusable = self.parser.should_keep_alive()
             retry_after = self.headers.get(b"retry-after", b"").decode("latin-1")
-            self.answer.set_result(Answer(status, b"".join(self.body), retry_after))
-
-
-@cache
-def certificates() -> SSLContext:
-    """Load the certificates that httpx trusts."""
-    from httpx import create_ssl_context
-
-    return create_ssl_context()
+            self.answer.set_result(Answer(self.parser.get_status_code(), b"".join(self.body), retry_after))

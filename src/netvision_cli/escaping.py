@@ -1,5 +1,6 @@
-"""Text of others, made safe to show: it can break no line and drive no terminal."""
+"""Text of others, made safe to show: it can break no line and drive no terminal, and tells no password."""
 
+import re
 import unicodedata
 
 UNPRINTABLE = frozenset({"Cc", "Zl", "Zp"})
@@ -20,3 +21,8 @@ def escape_character(character: str) -> str:
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two hex digits
+
+
+def without_password(text: str) -> str:
+    """Leave out the user and the password of a URL."""
+    return re.sub(r"(?<=//)[^/@]*@", "", text)

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 import httpx
 
-from netvision_cli.addresses import Address, not_a_url
+from netvision_cli.addresses import Address
 from netvision_cli.answers import Answer, failure
+from netvision_cli.certificates import certificates
 from netvision_cli.direct_transport import KEEP_ALIVE_SECONDS
+from netvision_cli.errors import UsageError
 from netvision_cli.unreachable import connection_lost, not_connected, timed_out
 
 JSON = {"Content-Type": "application/json"}
@@ -31,12 +33,13 @@ class HttpxTransport:
                 headers=headers,
                 timeout=timeout,
                 limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
-                verify=httpx.create_ssl_context() if address.scheme == "https" else False,
+                verify=certificates() if address.scheme == "https" else False,
                 trust_env=not address.is_local,
                 follow_redirects=False,
             )
-        except httpx.InvalidURL as error:
-            raise not_a_url(address.url) from error
+        except (httpx.InvalidURL, ImportError, ValueError) as error:
+            msg = f"{address.shown} cannot be called ({error}); check --url and the proxies that the environment names"
+            raise UsageError(msg) from error
 
     async def call(self, method: str, target: str, content: bytes = b"") -> Answer:
         """Send one request, with a body of JSON if any, and return its whole answer; raises Unreachable."""
@@ -50,7 +53,7 @@ class HttpxTransport:
             async with self.http.stream("GET", target, headers=NDJSON) as answer:
                 if answer.status_code != httpx.codes.OK:
                     await answer.aread()
-                    raise failure(self.address.url, whole(answer))
+                    raise failure(self.address.shown, whole(answer))
                 async for chunk in answer.aiter_bytes():
                     yield chunk
 
@@ -63,7 +66,7 @@ class HttpxTransport:
         """Turn what httpx raises into our own errors."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, UnicodeError) as error:
             raise not_connected(self.address, error) from error
         except httpx.TimeoutException as error:
             raise timed_out(self.address, self.timeout) from error

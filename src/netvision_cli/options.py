@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from netvision_cli.durations import parse_duration, parse_positive_duration
 from netvision_cli.errors import UsageError
+from netvision_cli.escaping import without_password
 from netvision_cli.keys import MAX_BATCH
 from netvision_cli.swarm.thresholds import Threshold
 
@@ -74,7 +75,6 @@ class Range(NamedTuple):
         return f"{self.low}:{self.high}"
 
 
-without_password = re.compile(r"(?<=//)[^/@]*@").sub
 split_range = re.compile(r"([0-9]{1,9})(?::([0-9]{1,9}))?").fullmatch
 
 
@@ -144,7 +144,7 @@ def command_line(command: str, *groups: Any) -> str:  # noqa: ANN401 - any datac
             value = getattr(group, field.name)
             if value != field.default and field.name != "token":
                 words += worded(flag(field.name), value)
-    return shlex.join(without_password("", word) for word in words)
+    return shlex.join(map(without_password, words))
 
 
 def worded(name: str, value: object) -> list[str]:

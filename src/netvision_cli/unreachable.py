@@ -15,17 +15,17 @@ find_number = re.compile(r"\[Errno (\d+)\]").search
 def not_connected(address: Address, error: BaseException) -> NotConnected:
     """Say that there is no server, and what to do."""
     step = "Start one: netvision-api serve" if address.is_local else "Name another with --url"
-    return NotConnected(f"no server at {address.url} ({reason_of(error)}). {step}")
+    return NotConnected(f"no server at {address.shown} ({reason_of(error)}). {step}")
 
 
 def timed_out(address: Address, timeout: float) -> TimedOut:
     """Say that the answer took too long, and what to do."""
-    return TimedOut(f"{address.url} did not answer within {timeout:g} s; wait longer with --timeout")
+    return TimedOut(f"{address.shown} did not answer within {timeout:g} s; wait longer with --timeout")
 
 
 def connection_lost(address: Address, error: BaseException) -> ConnectionLost:
     """Say that there was no whole answer."""
-    return ConnectionLost(f"{address.url} ended the connection before its answer was whole ({reason_of(error)})")
+    return ConnectionLost(f"{address.shown} ended the connection before its answer was whole ({reason_of(error)})")
 
 
 def reason_of(error: BaseException) -> str:

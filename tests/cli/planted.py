@@ -13,6 +13,7 @@ from netvision_cli.client import Record
 from netvision_cli.errors import NetvisionError, NotFound
 from tests.cli.simulation import SimulatedServer
 
+ABSENT = b'{"type": "urn:netvision:problem:record-not-found"}'
 REASONS = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
 
 
@@ -51,7 +52,7 @@ class PlantedServer:
         try:
             status, content = 200, msgspec.json.encode(self.work(method, target, body))
         except NotFound:
-            status, content = 404, b"{}"
+            status, content = 404, ABSENT
         except NetvisionError:
             status, content = 503, b"{}"
         if chance > 1 - self.cuts:

@@ -1,6 +1,7 @@
 """How the client reads the URL of a server, and by which way it goes there."""
 
 import base64
+import socket
 import ssl
 from pathlib import Path
 
@@ -46,6 +47,46 @@ def test_this_machine_is_known(url: str, is_local: bool) -> None:  # noqa: FBT00
 
 
 @EVERY_CALL
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a..b",
+        "http://localhost..",
+        "http://.",
+        f"http://{'a' * 70}",
+        "http://[::1",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:8000?x=1",
+        "http://127.0.0.1:8000/?",
+        "http://127.0.0.1:8000#f",
+        " http://127.0.0.1:8000",
+        "http://127.0.0.1:8000\r\nX: y",
+    ],
+)
+def test_what_names_no_server_is_wrong_usage(command: tuple[str, ...], url: str) -> None:
+    refused = netvision(url, *command)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "is not the URL of a server" in refused.err
+
+
+@EVERY_CALL
+def test_a_name_that_cannot_be_is_no_server(command: tuple[str, ...]) -> None:
+    refused = netvision("http://xn--a", *command)
+    assert (refused.code, refused.err.count("\n")) == (3, 1)
+
+
+@EVERY_CALL
+def test_a_password_is_not_shown(command: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    refused = netvision(f"http://anna:secret@127.0.0.1:{port}", *command)
+    assert refused.code == 3
+    assert f"no server at http://127.0.0.1:{port} " in refused.err
+    with raw_server(http_answer("500 Internal Server Error")) as server:
+        assert "secret" not in netvision(f"http://anna:secret@127.0.0.1:{server.port}", *command).err
+
+
+@EVERY_CALL
 def test_the_user_and_the_password_of_a_url_are_sent(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server:
         assert netvision(f"http://anna:secret@127.0.0.1:{server.port}", *command).code == 0
@@ -65,6 +106,27 @@ def test_a_proxy_is_asked_for_what_is_elsewhere(command: tuple[str, ...]) -> Non
     with raw_server(FOUND) as proxy:
         assert netvision("http://netvision.example", *command, HTTP_PROXY=proxy.url).code == 0
     assert proxy.requests[0].startswith(b"GET http://netvision.example/")
+
+
+@EVERY_CALL
+@pytest.mark.parametrize("proxy", ["ftp://x", "://", "http://[::1", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_is_wrong_usage(command: tuple[str, ...], proxy: str) -> None:
+    refused = netvision("http://netvision.example", *command, HTTP_PROXY=proxy)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "proxies" in refused.err
+
+
+@EVERY_CALL
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_loaded_are_wrong_usage(
+    command: tuple[str, ...], tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "authority.pem"
+    if content:
+        file.write_text(content)
+    refused = netvision("https://127.0.0.1:1", *command, SSL_CERT_FILE=str(file))
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "SSL_CERT_FILE" in refused.err
 
 
 @EVERY_CALL

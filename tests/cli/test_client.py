@@ -199,7 +199,6 @@ def test_a_status_that_is_no_success_is_no_answer(call: Call) -> None:
         ("400 Bad Request", Refused),
         ("401 Unauthorized", Unauthorized),
         ("403 Forbidden", Unauthorized),
-        ("404 Not Found", NotFound),
         ("405 Method Not Allowed", Refused),
         ("408 Request Timeout", TimedOut),
         ("409 Conflict", Refused),
@@ -248,6 +247,33 @@ def test_only_the_word_of_a_netvision_closes_a_request_that_failed() -> None:
     with raw_server(http_answer("504 Gateway Timeout")) as gateway, raw_server(http_answer("503 X", body)) as server:
         assert failure(gateway, CALLS["store"]).may_land_late
         assert not failure(server, CALLS["store"]).may_land_late
+
+
+@pytest.mark.parametrize("name", ["find", "remove"])
+def test_only_the_word_of_a_netvision_proves_that_a_record_is_absent(name: str) -> None:
+    body = json.dumps({"type": "urn:netvision:problem:record-not-found", "detail": "why so"})
+    elsewhere = json.dumps({"type": "urn:netvision:problem:not-found"})
+    with raw_server(http_answer("404 Not Found", body)) as server:
+        assert type(failure(server, CALLS[name])) is NotFound
+    for content in ("", elsewhere):
+        with raw_server(http_answer("404 Not Found", content)) as gateway:
+            error = failure(gateway, CALLS[name])
+        assert type(error) is ServerError
+        assert error.exit_code == 4
+        assert "--url" in str(error)
+
+
+def test_calls_at_once_have_a_connection_each_and_keep_it() -> None:
+    with raw_server(FOUND, keeps=True) as server:
+
+        async def connected() -> None:
+            async with Client(server.url, timeout=10) as client:
+                for _ in range(3):
+                    await asyncio.gather(*(client.find(KEY) for _ in range(5)))
+                await client.find(KEY)
+
+        asyncio.run(connected())
+        assert len(server.connections) == 5
 
 
 def test_a_server_that_is_not_ready_answers_for_itself() -> None:

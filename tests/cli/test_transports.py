@@ -1,7 +1,10 @@
 """What sends the client's requests: nothing twice, and every failure told alike, by whichever transport."""
 
+import asyncio
+import os
 import socket
 import threading
+import time
 from contextlib import aclosing, suppress
 
 import pytest
@@ -12,6 +15,7 @@ from netvision_cli.client import headers
 from netvision_cli.direct_transport import DirectTransport
 from netvision_cli.errors import ConnectionLost, NotConnected, TimedOut
 from netvision_cli.httpx_transport import HttpxTransport
+from netvision_cli.unreachable import reason_of
 from tests.cli.commands import http_answer, on_sqlite, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -73,9 +77,10 @@ async def test_no_request_is_sent_twice_when_a_kept_connection_dies(kind: AnyTra
     [
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1]",
+        b"HTTP/1.1 200 OK\r\n\r\n[1]",
         b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + ONE,
     ],
-    ids=["chunked", "until the end", "behind hints"],
+    ids=["chunked", "until the end", "no header", "behind hints"],
 )
 async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, answer: bytes) -> None:
     with raw_server(answer) as server:
@@ -85,14 +90,68 @@ async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, an
 @any_transport
 @pytest.mark.parametrize(
     "answer",
-    [b"", ONE[:-1], ONE[:10], b"\x16\x03\x01 what is this"],
-    ids=["nothing", "a byte less", "half a line", "not HTTP"],
+    [
+        b"",
+        ONE[:-1],
+        ONE[:10],
+        b"HTTP/1.1 404 Not Found\r\nServer: x\r\nConte",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"\x16\x03\x01 what is this",
+    ],
+    ids=["nothing", "a byte less", "half a line", "half a head", "only hints", "another protocol", "not HTTP"],
 )
 async def test_half_an_answer_is_no_answer(kind: AnyTransport, answer: bytes) -> None:
     with raw_server(answer) as server:
         with pytest.raises(ConnectionLost):
             await ask(kind, server.url)
         assert len(server.requests) == 1
+
+
+async def test_an_answer_that_comes_late_goes_to_nobody() -> None:
+    def answer(request: bytes) -> bytes:
+        target = request.split(b" ")[1].decode()
+        if target == "/late":
+            time.sleep(0.4)
+        return http_answer("200 OK", f'"{target}"')
+
+    with raw_server(answer, keeps=True) as server:
+        async with aclosing(transport(DirectTransport, server.url, 0.3)) as one:
+            with pytest.raises(TimedOut):
+                await one.call("GET", "/late")
+            await asyncio.sleep(0.2)
+            assert (await one.call("GET", "/next")).content == b'"/next"'
+        assert len(server.connections) == 2
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_goes_to_nobody() -> None:
+    asked = threading.Event()
+
+    def answer(request: bytes) -> bytes:
+        asked.set()
+        return http_answer("200 OK", f'"{request.split(b" ")[1].decode()}"')
+
+    with raw_server(answer, keeps=True) as server:
+        async with aclosing(transport(DirectTransport, server.url)) as one:
+            call = asyncio.create_task(one.call("GET", "/cancelled"))
+            await asyncio.to_thread(asked.wait)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            assert (await one.call("GET", "/next")).content == b'"/next"'
+
+
+@pytest.mark.parametrize("surplus", [b"X", ONE], ids=["a byte", "an answer"])
+async def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(surplus: bytes) -> None:
+    with raw_server(ONE + surplus, keeps=True) as server:
+        await ask(DirectTransport, server.url, times=2)
+        assert len(server.connections) == 2
+
+
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netvision_cli.direct_transport.KEEP_ALIVE_SECONDS", 0)
+    with raw_server(ONE, keeps=True) as server:
+        await ask(DirectTransport, server.url, times=2)
+        assert len(server.connections) == 2
 
 
 @any_transport
@@ -126,6 +185,11 @@ async def test_nobody_there_is_told_as_never_sent(kind: AnyTransport, host: str)
         url = f"http://{host}:{free.getsockname()[1]}"
     with pytest.raises(NotConnected, match=r"\(connection refused\)"):
         await ask(kind, url)
+
+
+def test_several_addresses_of_a_name_are_told_as_one() -> None:
+    told = "Multiple exceptions: [Errno 111] Connect call failed (…), [Errno 111] Connect call failed (…)"
+    assert reason_of(OSError(told)) == os.strerror(111).lower()
 
 
 @any_transport
