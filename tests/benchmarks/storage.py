@@ -49,8 +49,13 @@ class PostgresqlRecords:
     async def fill(self, count: int, key: str = "gen_random_uuid()") -> None:
         """Hold so many records, with keys after an expression of their `number`."""
         await self.connection.execute("TRUNCATE records")
+        await self.refill(count, key)
+
+    async def refill(self, count: int, key: str = "gen_random_uuid()") -> None:
+        """Add what is missing to so many records."""
         rows = f"SELECT {key}, $1 FROM generate_series(0, $2::bigint - 1) AS number"
-        await self.connection.execute(f"INSERT INTO records (uuid, text) {rows}", TEXT, count, timeout=None)
+        missing = count - await self.count()
+        await self.connection.execute(f"INSERT INTO records (uuid, text) {rows}", TEXT, missing, timeout=None)
         await self.settle()
 
     async def some(self, wanted: int) -> Sequence[UUID]:

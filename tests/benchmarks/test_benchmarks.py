@@ -17,6 +17,7 @@ from tests.benchmarks.measure import ask
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.questions import DELETE, POST, READ, TEXT, request
 from tests.benchmarks.report import save, show
+from tests.benchmarks.storage import on_server
 from tests.benchmarks.wrk import drive_wrk, is_installed
 from tests.databases import AnyDatabase, PostgresqlDatabase
 
@@ -79,6 +80,15 @@ async def test_a_server_that_forgets_what_it_acknowledged_is_not_measured(
         for question in (POST, DELETE):
             with pytest.raises(LoadError, match="forgetful answered"):
                 await ask(contender, question, question.requests(keys), load)
+
+
+async def test_many_records_are_many_again_before_each_turn(postgresql: PostgresqlDatabase) -> None:
+    async with contending([ours()], on_postgresql(postgresql)) as [contender]:
+        records = on_server(contender.records)
+        for stored, wanted in ((0, 100), (100, 200), (200, 150)):
+            assert await records.count() == stored
+            await records.refill(wanted)
+            assert len(await records.some(1_000)) == max(stored, wanted)
 
 
 async def test_all_competitors_answer_alike(postgresql: PostgresqlDatabase) -> None:

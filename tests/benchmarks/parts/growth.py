@@ -42,7 +42,7 @@ async def compare(plan: Plan, contenders: Sequence[Contender], question: Questio
         if contender.name == "few":
             keys = await records.hold(FEW + wanted)
         else:
-            await records.settle()
+            await records.refill(plan.rows)
             keys = await records.some(wanted or READ_KEYS)
         return await ask(contender, question, question.requests(keys), load)
 
