@@ -16,9 +16,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the project and the dependency groups that a session needs."""
+    """Install the project and the dependency groups that a session needs, compiled, as pip does of itself."""
     packages = [package for group in groups for package in nox.project.dependency_groups(PROJECT, group)]
-    session.install("-e", ".", *packages)
+    session.install("-e", ".", *packages, env={"UV_COMPILE_BYTECODE": "1"})
 
 
 @nox.session
