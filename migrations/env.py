@@ -7,7 +7,7 @@ from advanced_alchemy.base import metadata_registry
 from alembic import context
 from sqlalchemy import Connection, text
 
-from netvision_api import models  # noqa: F401 - registers the tables to compare with
+from netvision_api.storage import models  # noqa: F401 - registers the tables to compare with
 
 if TYPE_CHECKING:
     from advanced_alchemy.alembic.commands import AlembicCommandConfig

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, postgresql_server
 from tests.servers import served
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from netvision_api.server import bound, uvicorn_config
+from netvision_api.server import listening_socket, uvicorn_config
 from netvision_api.settings import Settings
 
 START_SECONDS = 60
@@ -31,7 +31,7 @@ def served(settings: Settings) -> Iterator[str]:
     """Serve in a thread, over a real socket; yields the URL."""
     config = uvicorn_config(settings)
     config.log_config = None
-    with bound(settings) as listener:
+    with listening_socket(settings) as listener:
         server = QuietServer(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -14,8 +14,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from netvision_api import __version__
-from netvision_api.quantities import seconds, size
-from netvision_api.settings import Bytes, Seconds, Secret, Settings, UnsafeConfigurationError
+from netvision_api.settings import Bytes, ConfigurationError, Seconds, Secret, Settings
+from netvision_api.units import seconds, size
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 DOTENV = ".env"
@@ -102,7 +102,7 @@ def takes_settings(*names: str) -> Callable[[Callable[..., None]], Callable[...,
             chosen |= {name: os.environ.get(variable(name)) for name in secrets().intersection(wanted)}
             try:
                 settings = Settings(**chosen)
-            except UnsafeConfigurationError as error:
+            except ConfigurationError as error:
                 fail(f"{error}.", code=2)
             command(settings, **values)
 
@@ -149,15 +149,15 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service until it is told to stop."""
-    from netvision_api.revisions import MigrationError
-    from netvision_api.server import CannotRunError
+    from netvision_api.server import StartupError
     from netvision_api.server import serve as run
+    from netvision_api.storage.errors import DatabaseFileError, MigrationError
 
     if settings.is_sqlite:
         print(f"database: {settings.sqlite_path}", file=sys.stderr)
     try:
         run(settings, until_stdin_closes=until_stdin_closes)
-    except (CannotRunError, MigrationError) as error:
+    except (StartupError, DatabaseFileError, MigrationError) as error:
         fail(f"{error}.")
 
 
@@ -165,7 +165,7 @@ def serve(
 def openapi() -> None:
     """Print the OpenAPI document."""
     from netvision_api.app import create_app
-    from netvision_api.openapi import document
+    from netvision_api.http.openapi import document
 
     print(document(create_app(Settings())).decode())
 
@@ -202,12 +202,11 @@ def migrates(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command of `db` its database, and turn what can go wrong there into one sentence."""
 
     def with_database(settings: Settings, **values: Any) -> None:  # noqa: ANN401 - whatever the options are
-        from netvision_api.revisions import MigrationError
-        from netvision_api.server import CannotRunError
+        from netvision_api.storage.errors import StorageError
 
         try:
             command(settings, **values)
-        except (CannotRunError, MigrationError) as error:
+        except StorageError as error:
             fail(f"{error}.")
 
     with_database.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
@@ -219,10 +218,10 @@ def migrates(command: Callable[..., None]) -> Callable[..., None]:
 @migrates
 def upgrade(settings: Settings) -> None:
     """Bring the schema up to date; whoever else does so at the same time is waited for."""
-    from netvision_api import revisions
-    from netvision_api.server import locked
+    from netvision_api.storage import revisions
+    from netvision_api.storage.database import sqlite_file_lock
 
-    with locked(settings, patience=LOCK_SECONDS):
+    with sqlite_file_lock(settings, timeout=LOCK_SECONDS):
         revisions.upgrade(settings)
     print(revisions.revision(settings))
 
@@ -236,10 +235,10 @@ def downgrade(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before records are dropped.")] = False,
 ) -> None:
     """Take revisions back."""
-    from netvision_api import revisions
-    from netvision_api.server import locked
+    from netvision_api.storage import revisions
+    from netvision_api.storage.database import sqlite_file_lock
 
-    with locked(settings, patience=LOCK_SECONDS):
+    with sqlite_file_lock(settings, timeout=LOCK_SECONDS):
         before = revisions.revision(settings)
         target = revision or revisions.previous(before)
         if revisions.drops_records(before, target) and not yes:
@@ -261,7 +260,7 @@ def confirm(question: str) -> None:
 @migrates
 def current(settings: Settings) -> None:
     """Print the revision of the database."""
-    from netvision_api import revisions
+    from netvision_api.storage import revisions
 
     print(revisions.revision(settings) or "none")
 
@@ -270,9 +269,9 @@ def current(settings: Settings) -> None:
 @migrates
 def check(settings: Settings) -> None:
     """End with 0 if the database has the schema that this version needs, with 1 if not."""
-    from netvision_api import revisions
+    from netvision_api.storage import revisions
 
-    revisions.check(settings)
+    revisions.check_schema(settings)
     print(f"up to date at {revisions.head()}")
 
 
@@ -280,7 +279,7 @@ def check(settings: Settings) -> None:
 @migrates
 def sql(settings: Settings) -> None:
     """Print the statements that bring an empty database up to date."""
-    from netvision_api import revisions
+    from netvision_api.storage import revisions
 
     print(revisions.upgrade_sql(settings), end="")
 

@@ -31,25 +31,24 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-class Seldom:
-    """Say the same at most once a second: a database that is away is away for every request."""
+class RateLimitedLogger:
+    """Log the same message at most once a second: a database that is down is down for every request."""
 
     def __init__(self, logger: logging.Logger) -> None:
-        """Say it through a logger."""
         self.logger = logger
-        self.said: dict[str, float] = {}
-        self.left_out: Counter[str] = Counter()
+        self.last_logged: dict[str, float] = {}
+        self.suppressed: Counter[str] = Counter()
 
     def warning(self, message: str, request_id: str) -> None:
-        """Log a message, with the request it concerns and how many others it concerned since it was logged last."""
+        """Log a message with the id of a request, and how often it was suppressed since it was logged last."""
         now = monotonic()
-        if now - self.said.get(message, -inf) < REPEAT_SECONDS:
-            self.left_out[message] += 1
+        if now - self.last_logged.get(message, -inf) < REPEAT_SECONDS:
+            self.suppressed[message] += 1
             return
-        if len(self.said) > MAX_MESSAGES:
-            self.said.clear()
-        self.said[message] = now
-        more = self.left_out.pop(message, 0)
+        if len(self.last_logged) > MAX_MESSAGES:
+            self.last_logged.clear()
+        self.last_logged[message] = now
+        more = self.suppressed.pop(message, 0)
         self.logger.warning("request %s: %s%s", request_id, message, f", and {more} more since" if more else "")
 
 

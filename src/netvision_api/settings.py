@@ -19,12 +19,12 @@ LogFormat = Literal["text", "json"]
 Tokens = tuple[bytes, ...]
 
 MAX_PORT = 65_535
-MIN_TOKEN = 32
+MIN_TOKEN_LENGTH = 32
 is_visible = re.compile(rb"[!-~]+").fullmatch
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-class UnsafeConfigurationError(ValueError):
+class ConfigurationError(ValueError):
     """The settings contradict each other, or would expose the service."""
 
 
@@ -68,33 +68,33 @@ class Settings:
         """Refuse what cannot work or must not run."""
         if not is_database_url(self.database_url):
             msg = "the database URL must look like postgresql://user@host/database or sqlite:///path"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         for name in ("workers", "pool_size", "max_records", "max_text", "max_in_flight"):
             if getattr(self, name) < 1:
                 msg = f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
-                raise UnsafeConfigurationError(msg)
+                raise ConfigurationError(msg)
         if not 0 <= self.port <= MAX_PORT:
             msg = f"--port must be from 0 to {MAX_PORT}, not {self.port}"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         if self.is_sqlite and self.sqlite_path is None:
             msg = "an SQLite database must be a file: sqlite:///path/to/netvision.db"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         if self.is_sqlite and self.workers > 1:
             msg = "SQLite has one writer, so it allows one worker: take --workers 1, or PostgreSQL"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         if self.reload and self.workers > 1:
             msg = "--reload goes with one worker"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         if self.read_tokens and not self.tokens:
             msg = "a read token protects nothing while writing needs none: set NETVISION_TOKEN too"
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
         if not self.tokens and not is_loopback(self.host):
             msg = (
                 f"{self.host} is not a loopback address, and whoever reaches it could read and delete every record: "
                 "set NETVISION_TOKEN or --token-file; make a token with "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-            raise UnsafeConfigurationError(msg)
+            raise ConfigurationError(msg)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -133,19 +133,19 @@ class Settings:
 
 
 def tokens_of(given: str | None, file: Path | None, variable: str) -> Tokens:
-    """Read tokens from a file, else from a value; raises UnsafeConfigurationError for one that could be guessed."""
+    """Read tokens from a file, else from a value; raises ConfigurationError for one that could be guessed."""
     try:
         text = file.read_text("utf-8") if file else given
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the token file {file} ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-        raise UnsafeConfigurationError(msg) from error
+        raise ConfigurationError(msg) from error
     tokens = () if text is None else tuple(token.strip().encode() for token in text.split(","))
-    if any(len(token) < MIN_TOKEN for token in tokens):
-        msg = f"every token of {variable} must have at least {MIN_TOKEN} characters"
-        raise UnsafeConfigurationError(msg)
+    if any(len(token) < MIN_TOKEN_LENGTH for token in tokens):
+        msg = f"every token of {variable} must have at least {MIN_TOKEN_LENGTH} characters"
+        raise ConfigurationError(msg)
     if not all(map(is_visible, tokens)):
         msg = f"a token of {variable} holds a character that no header can carry"
-        raise UnsafeConfigurationError(msg)
+        raise ConfigurationError(msg)
     return tokens
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import SqliteDatabase
 from tests.servers import served
 

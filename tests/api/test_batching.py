@@ -1,4 +1,4 @@
-"""Natural batching: what waits together travels together, and nothing else changes for a request."""
+"""Natural batching: keys that wait at the same time share a statement, and nothing else changes for a request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,51 +7,51 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from netvision_api.batching import TRIES, Batcher, Work
-from netvision_api.problems import Problem
+from netvision_api.storage.batching import MAX_ATTEMPTS, Batcher, BatchOperation
+from netvision_api.storage.errors import NoConnectionError
 
 pytestmark = pytest.mark.anyio
 
-MOST = 5
+MAX_BATCH_SIZE = 5
 
 
 class RefusedError(Exception):
-    """What a driver says of a row that a trigger refuses."""
+    """A driver's error for a row that a trigger refuses."""
 
     sqlstate = "P0001"
 
 
 class DeadlockError(Exception):
-    """What a driver says of a row that two transactions want."""
+    """A driver's error for a row that two transactions want."""
 
     sqlstate = "40P01"
 
 
 class Bench:
-    """Work that notes its batches, and goes on when it is told to."""
+    """An operation that records its batches, and continues when a test lets it."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.alone: list[int] = []
+        self.single_keys: list[int] = []
         self.connections = 0
-        self.are_wanted = False
+        self.is_contended = False
         self.began = asyncio.Event()
         self.may_go = asyncio.Event()
         self.fails: Callable[[int], Exception | None] = lambda _key: None
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[None]:
+    async def acquire(self) -> AsyncIterator[None]:
         self.connections += 1
         yield
 
-    async def together(self, _source: None, keys: Sequence[int]) -> list[int]:
+    async def execute(self, _connection: None, keys: Sequence[int]) -> list[int]:
         self.batches.append(list(keys))
         self.began.set()
         await self.may_go.wait()
         return [self.result(key) for key in keys]
 
-    async def by_itself(self, key: int) -> int:
-        self.alone.append(key)
+    async def execute_one(self, key: int) -> int:
+        self.single_keys.append(key)
         return self.result(key)
 
     def result(self, key: int) -> int:
@@ -59,9 +59,11 @@ class Bench:
             raise error
         return 10 * key
 
-    def batcher(self, patience: float = 10, lanes: int = 1) -> Batcher[None, int, int]:
-        work = Work(self.connect, self.together, lambda: self.are_wanted, MOST, alone=self.by_itself)
-        return Batcher(work, patience=patience, lanes=lanes)
+    def batcher(self, timeout: float = 10, max_concurrency: int = 1) -> Batcher[None, int, int]:
+        operation = BatchOperation(
+            self.acquire, self.execute, lambda: self.is_contended, MAX_BATCH_SIZE, execute_one=self.execute_one
+        )
+        return Batcher(operation, timeout=timeout, max_concurrency=max_concurrency)
 
 
 async def submitted(batcher: Batcher[None, int, int], *keys: int) -> list[asyncio.Task[int]]:
@@ -70,7 +72,7 @@ async def submitted(batcher: Batcher[None, int, int], *keys: int) -> list[asynci
     return tasks
 
 
-async def test_what_arrives_during_a_statement_goes_with_the_next() -> None:
+async def test_keys_that_arrive_during_a_statement_share_the_next() -> None:
     bench = Bench()
     batcher = bench.batcher()
     first = await submitted(batcher, 1)
@@ -82,39 +84,39 @@ async def test_what_arrives_during_a_statement_goes_with_the_next() -> None:
 
 async def test_a_batch_has_a_bound() -> None:
     bench = Bench()
-    tasks = await submitted(bench.batcher(), *range(MOST * 2 + 1))
+    tasks = await submitted(bench.batcher(), *range(MAX_BATCH_SIZE * 2 + 1))
     bench.may_go.set()
     await asyncio.gather(*tasks)
-    assert [len(batch) for batch in bench.batches] == [MOST, MOST, 1]
+    assert [len(batch) for batch in bench.batches] == [MAX_BATCH_SIZE, MAX_BATCH_SIZE, 1]
 
 
-async def test_a_key_heavier_than_the_bound_travels_alone() -> None:
+async def test_a_key_larger_than_the_bound_is_a_batch_of_its_own() -> None:
     bench = Bench()
-    work = Work(bench.connect, bench.together, lambda: False, MOST, weigh=lambda key: key)
-    batcher = Batcher(work, patience=10)
+    operation = BatchOperation(bench.acquire, bench.execute, lambda: False, MAX_BATCH_SIZE, size_of=lambda key: key)
+    batcher = Batcher(operation, timeout=10)
     bench.may_go.set()
-    await asyncio.gather(*(batcher.submit(key) for key in (1, MOST + 1, 2, 3)))
-    assert bench.batches == [[1], [MOST + 1], [2, 3]]
+    await asyncio.gather(*(batcher.submit(key) for key in (1, MAX_BATCH_SIZE + 1, 2, 3)))
+    assert bench.batches == [[1], [MAX_BATCH_SIZE + 1], [2, 3]]
 
 
-async def test_a_connection_is_kept_while_keys_come_and_nobody_else_wants_it() -> None:
+async def test_a_connection_is_kept_while_keys_arrive_and_nobody_else_waits_for_it() -> None:
     bench = Bench()
-    tasks = await submitted(bench.batcher(), *range(MOST * 3))
+    tasks = await submitted(bench.batcher(), *range(MAX_BATCH_SIZE * 3))
     bench.may_go.set()
     await asyncio.gather(*tasks)
     assert bench.connections == 1
 
 
-async def test_a_connection_that_others_want_is_given_up_after_each_statement() -> None:
+async def test_a_contended_connection_is_released_after_each_statement() -> None:
     bench = Bench()
-    bench.are_wanted = True
-    tasks = await submitted(bench.batcher(), *range(MOST * 3))
+    bench.is_contended = True
+    tasks = await submitted(bench.batcher(), *range(MAX_BATCH_SIZE * 3))
     bench.may_go.set()
     await asyncio.gather(*tasks)
     assert bench.connections == len(bench.batches) == 3
 
 
-async def test_the_failure_of_one_does_not_touch_the_others() -> None:
+async def test_the_failure_of_one_key_does_not_fail_the_others() -> None:
     bench = Bench()
     bench.fails = lambda key: DBAPIError("", {}, RefusedError()) if key == 2 else None
     tasks = await submitted(bench.batcher(), 0, 1, 2, 3)
@@ -122,22 +124,24 @@ async def test_the_failure_of_one_does_not_touch_the_others() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [result for result in results if isinstance(result, int)] == [0, 10, 30]
     assert isinstance(results[2], DBAPIError)
-    assert sorted(bench.alone) == [0, 1, 2, 3]
+    assert sorted(bench.single_keys) == [0, 1, 2, 3]
 
 
-async def test_work_that_others_were_in_the_way_of_is_done_again_a_few_times() -> None:
+async def test_a_retryable_failure_is_retried_a_few_times() -> None:
     bench = Bench()
     bench.fails = lambda _key: DBAPIError("", {}, DeadlockError())
     tasks = await submitted(bench.batcher(), 7)
     bench.may_go.set()
     with pytest.raises(DBAPIError):
         await tasks[0]
-    assert bench.alone == [7] * TRIES
+    assert bench.single_keys == [7] * MAX_ATTEMPTS
 
 
-async def test_work_succeeds_once_nobody_is_in_its_way() -> None:
+async def test_a_retry_succeeds_once_no_other_transaction_is_in_the_way() -> None:
     bench = Bench()
-    bench.fails = lambda _key: DBAPIError("", {}, DeadlockError()) if len(bench.alone) < TRIES - 1 else None
+    bench.fails = lambda _key: (
+        DBAPIError("", {}, DeadlockError()) if len(bench.single_keys) < MAX_ATTEMPTS - 1 else None
+    )
     tasks = await submitted(bench.batcher(), 7)
     bench.may_go.set()
     assert await tasks[0] == 70
@@ -148,16 +152,16 @@ async def test_work_succeeds_once_nobody_is_in_its_way() -> None:
     [ConnectionResetError("planted"), DBAPIError("", {}, Exception("planted")), RuntimeError("planted")],
     ids=lambda error: type(error).__name__,
 )
-async def test_what_concerns_everyone_is_told_to_everyone_and_not_tried_again(error: Exception) -> None:
+async def test_an_error_that_affects_the_whole_batch_fails_all_of_it_without_a_retry(error: Exception) -> None:
     bench = Bench()
     bench.fails = lambda _key: error
     tasks = await submitted(bench.batcher(), 0, 1, 2)
     bench.may_go.set()
     assert await asyncio.gather(*tasks, return_exceptions=True) == [error] * 3
-    assert bench.alone == []
+    assert bench.single_keys == []
 
 
-async def test_who_leaves_while_waiting_is_left_out() -> None:
+async def test_a_request_that_is_cancelled_while_it_waits_is_left_out() -> None:
     bench = Bench()
     batcher = bench.batcher()
     first = await submitted(batcher, 1)
@@ -168,22 +172,21 @@ async def test_who_leaves_while_waiting_is_left_out() -> None:
     assert bench.batches == [[1], [3]]
 
 
-async def test_who_waits_too_long_is_told_that_nothing_was_saved() -> None:
+async def test_a_request_that_waits_too_long_gets_no_connection() -> None:
     bench = Bench()
-    batcher = bench.batcher(patience=0.05)
+    batcher = bench.batcher(timeout=0.05)
     first = await submitted(batcher, 1)
     (late,) = await submitted(batcher, 2)
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(NoConnectionError, match=r"within 0\.05 s"):
         await late
-    assert caught.value.outcome == "not-saved"
     bench.may_go.set()
     assert await asyncio.gather(*first) == [10]
     assert bench.batches == [[1]]
 
 
-async def test_a_slow_statement_is_passed_by_on_another_lane() -> None:
+async def test_another_worker_starts_beside_a_slow_statement() -> None:
     bench = Bench()
-    batcher = bench.batcher(lanes=2)
+    batcher = bench.batcher(max_concurrency=2)
     tasks = [asyncio.create_task(batcher.submit(1))]
     await bench.began.wait()
     tasks.append(asyncio.create_task(batcher.submit(2)))
@@ -193,9 +196,9 @@ async def test_a_slow_statement_is_passed_by_on_another_lane() -> None:
     assert await asyncio.gather(*tasks) == [10, 20]
 
 
-async def test_what_comes_while_a_statement_is_already_slow_does_not_wait_for_it() -> None:
+async def test_a_key_that_arrives_while_a_statement_is_slow_does_not_wait_for_it() -> None:
     bench = Bench()
-    batcher = bench.batcher(lanes=2)
+    batcher = bench.batcher(max_concurrency=2)
     tasks = await submitted(batcher, 1)
     await asyncio.sleep(0.05)
     tasks += await submitted(batcher, 2)
@@ -204,14 +207,14 @@ async def test_what_comes_while_a_statement_is_already_slow_does_not_wait_for_it
     assert await asyncio.gather(*tasks) == [10, 20]
 
 
-async def test_the_lane_opens_again_after_it_was_empty() -> None:
+async def test_a_worker_starts_again_after_the_queue_was_empty() -> None:
     bench = Bench()
     bench.may_go.set()
     batcher = bench.batcher()
     assert [await batcher.submit(key) for key in (1, 2)] == [10, 20]
 
 
-async def test_the_lane_opens_again_after_a_failure() -> None:
+async def test_a_worker_starts_again_after_a_failure() -> None:
     bench = Bench()
     bench.may_go.set()
     batcher = bench.batcher()
@@ -221,22 +224,22 @@ async def test_the_lane_opens_again_after_a_failure() -> None:
     assert await batcher.submit(2) == 20
 
 
-async def test_no_key_is_lost_or_served_twice_among_many_that_come_and_leave() -> None:
+async def test_no_key_is_lost_or_executed_twice_among_many_that_arrive_and_are_cancelled() -> None:
     bench = Bench()
     bench.may_go.set()
-    batcher = bench.batcher(lanes=2)
+    batcher = bench.batcher(max_concurrency=2)
 
-    async def come(key: int) -> int:
+    async def arrive(key: int) -> int:
         await asyncio.sleep(key % 7 / 1000)
         return await batcher.submit(key)
 
-    tasks = [asyncio.create_task(come(key)) for key in range(500)]
+    tasks = [asyncio.create_task(arrive(key)) for key in range(500)]
     await asyncio.sleep(0.004)
     for task in tasks[::5]:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    answered = [key for key, result in enumerate(results) if result == 10 * key]
-    assert len(answered) >= 400
-    served = [key for batch in bench.batches for key in batch]
-    assert len(served) == len(set(served))
-    assert set(answered) <= set(served)
+    succeeded = [key for key, result in enumerate(results) if result == 10 * key]
+    assert len(succeeded) >= 400
+    executed = [key for batch in bench.batches for key in batch]
+    assert len(executed) == len(set(executed))
+    assert set(succeeded) <= set(executed)

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.revisions import check, head, upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import check_schema, head, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import clean_environment, served
 
@@ -164,7 +164,7 @@ def test_sql_prints_statements_that_make_the_schema(command: Command, empty_data
     assert "CREATE TABLE records" in result.stdout
     assert tables(empty_database) == []
     run_script(empty_database, result.stdout)
-    check(Settings(database_url=empty_database.url))
+    check_schema(Settings(database_url=empty_database.url))
 
 
 def run_script(database: AnyDatabase, script: str) -> None:

@@ -6,7 +6,13 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from netvision_api.failures import concerns_everyone, describe, is_conflict, is_disconnection, is_unavailability
+from netvision_api.storage.errors import (
+    affects_whole_batch,
+    describe,
+    is_disconnection,
+    is_operational,
+    is_retryable,
+)
 
 OURS = {"syntax error": "42601", "unknown column": "42703", "unknown function": "42883", "wrong type": "42804"}
 
@@ -77,43 +83,43 @@ def sqlite(code: int, message: str = "it failed") -> list[BaseException]:
 @pytest.mark.parametrize("code", OURS.values(), ids=OURS)
 def test_a_statement_that_is_wrong_is_our_own_failure(code: str) -> None:
     for error in postgresql(code):
-        assert not is_unavailability(error)
+        assert not is_operational(error)
 
 
 @pytest.mark.parametrize("code", CONFLICTS.values(), ids=CONFLICTS)
 def test_transactions_in_the_way_are_worth_another_try(code: str) -> None:
     for error in postgresql(code):
-        assert (is_conflict(error), is_unavailability(error)) == (True, True)
-        assert (is_disconnection(error), concerns_everyone(error)) == (False, False)
+        assert (is_retryable(error), is_operational(error)) == (True, True)
+        assert (is_disconnection(error), affects_whole_batch(error)) == (False, False)
 
 
 @pytest.mark.parametrize("code", LOST.values(), ids=LOST)
 def test_a_connection_that_was_ended_leaves_a_commit_unknown(code: str) -> None:
     for error in postgresql(code):
-        assert (is_disconnection(error), is_unavailability(error), concerns_everyone(error)) == (True, True, True)
-        assert not is_conflict(error)
+        assert (is_disconnection(error), is_operational(error), affects_whole_batch(error)) == (True, True, True)
+        assert not is_retryable(error)
 
 
 @pytest.mark.parametrize("code", EVERYONES.values(), ids=EVERYONES)
-def test_a_database_in_trouble_concerns_everyone_and_has_answered(code: str) -> None:
+def test_a_database_in_trouble_affects_whole_batch_and_has_answered(code: str) -> None:
     for error in postgresql(code):
-        assert (is_unavailability(error), concerns_everyone(error)) == (True, True)
-        assert (is_disconnection(error), is_conflict(error)) == (False, False)
+        assert (is_operational(error), affects_whole_batch(error)) == (True, True)
+        assert (is_disconnection(error), is_retryable(error)) == (False, False)
 
 
 @pytest.mark.parametrize("code", ONE_REQUESTS.values(), ids=ONE_REQUESTS)
 def test_what_one_request_has_met_spares_the_others_of_its_batch(code: str) -> None:
     for error in postgresql(code):
-        assert (is_unavailability(error), concerns_everyone(error)) == (True, False)
-        assert (is_disconnection(error), is_conflict(error)) == (False, False)
+        assert (is_operational(error), affects_whole_batch(error)) == (True, False)
+        assert (is_disconnection(error), is_retryable(error)) == (False, False)
 
 
 @pytest.mark.parametrize(("code", "is_everyones", "is_lost"), SQLITE.values(), ids=SQLITE)
 def test_each_code_of_sqlite_has_its_meaning(code: int, is_everyones: bool, is_lost: bool) -> None:  # noqa: FBT001
     for error in sqlite(code):
-        assert is_unavailability(error)
-        assert (concerns_everyone(error), is_disconnection(error)) == (is_everyones, is_lost)
-        assert not is_conflict(error)
+        assert is_operational(error)
+        assert (affects_whole_batch(error), is_disconnection(error)) == (is_everyones, is_lost)
+        assert not is_retryable(error)
 
 
 def test_a_wrong_statement_of_sqlite_is_our_own_failure_but_a_missing_table_is_not() -> None:
@@ -121,7 +127,7 @@ def test_a_wrong_statement_of_sqlite_is_our_own_failure_but_a_missing_table_is_n
         sqlite(sqlite3.SQLITE_ERROR, "no such column: x"), sqlite(sqlite3.SQLITE_ERROR, "no such table: x"), strict=True
     )
     for column, table in wrong:
-        assert (is_unavailability(column), is_unavailability(table)) == (False, True)
+        assert (is_operational(column), is_operational(table)) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +141,12 @@ def test_a_wrong_statement_of_sqlite_is_our_own_failure_but_a_missing_table_is_n
     ],
 )
 def test_no_answer_at_all_leaves_a_commit_unknown(error: BaseException) -> None:
-    assert (is_disconnection(error), is_unavailability(error), concerns_everyone(error)) == (True, True, True)
+    assert (is_disconnection(error), is_operational(error), affects_whole_batch(error)) == (True, True, True)
 
 
 @pytest.mark.parametrize("error", [ValueError(), KeyError("x"), AssertionError()])
 def test_a_mistake_of_the_program_is_no_unavailability(error: BaseException) -> None:
-    assert (is_unavailability(error), is_disconnection(error), is_conflict(error)) == (False, False, False)
+    assert (is_operational(error), is_disconnection(error), is_retryable(error)) == (False, False, False)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netvision_api.schemas import FIXED_NAMES, is_uuid
+from netvision_api.http.paths import FIXED_NAMES, is_uuid
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
 DIGITS = "12345678901234567890123456789012"

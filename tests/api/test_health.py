@@ -15,8 +15,8 @@ from litestar.testing import TestClient
 
 from netvision_api import __version__
 from netvision_api.app import create_app
-from netvision_api.revisions import head, upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import head, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import served, wait_until
 

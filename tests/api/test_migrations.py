@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from netvision_api.database import Database
-from netvision_api.revisions import MigrationError, upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.database import Database
+from netvision_api.storage.errors import MigrationError
+from netvision_api.storage.revisions import upgrade
 from tests.databases import AnyDatabase
 
 

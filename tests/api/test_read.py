@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import AnyDatabase
 from tests.servers import served
 

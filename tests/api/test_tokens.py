@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.settings import Secret, Settings, UnsafeConfigurationError
+from netvision_api.settings import ConfigurationError, Secret, Settings
 from tests.api.services import Service, service_on
 from tests.api.wire import BODY, HOST, JSON, connect, exchange, problem, statuses
 from tests.cli.commands import netvision
@@ -206,7 +206,7 @@ def test_bound_elsewhere_without_a_token_it_says_how_to_make_one(url: str) -> No
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost.example", ""])
 @pytest.mark.parametrize("tokens", [{}, {"read_token": READ}])
 def test_no_other_address_does_without_a_token(host: str, tokens: dict[str, Secret]) -> None:
-    with pytest.raises(UnsafeConfigurationError, match="NETVISION_TOKEN"):
+    with pytest.raises(ConfigurationError, match="NETVISION_TOKEN"):
         Settings(host=host, **tokens)  # type: ignore[arg-type]
 
 
@@ -218,10 +218,10 @@ def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(tmp_path: Path,
     file = tmp_path / "token"
     file.write_text(f"{token}\n")
     for where in ({"token": token}, {"token_file": file}):
-        with pytest.raises(UnsafeConfigurationError, match="NETVISION_TOKEN"):
+        with pytest.raises(ConfigurationError, match="NETVISION_TOKEN"):
             Settings(**where)
         read = {f"read_{name}": value for name, value in where.items()}
-        with pytest.raises(UnsafeConfigurationError, match="NETVISION_READ_TOKEN"):
+        with pytest.raises(ConfigurationError, match="NETVISION_READ_TOKEN"):
             Settings(token=Secret(TOKEN), **read)  # type: ignore[arg-type]
 
 
@@ -237,7 +237,7 @@ def test_a_short_token_is_exit_code_2_and_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["none", "."])
 def test_a_token_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UnsafeConfigurationError, match=str(tmp_path / name)):
+    with pytest.raises(ConfigurationError, match=str(tmp_path / name)):
         Settings(token_file=tmp_path / name)
 
 

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.benchmarks.apps.records import POOL_SIZE
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.processes import Meter, Service, finish, running

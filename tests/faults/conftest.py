@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.faults.postgresql import PostgresqlServer, WatchedDatabase, crashable_postgresql
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage

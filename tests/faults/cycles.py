@@ -21,8 +21,8 @@ from typing import Any
 
 import httpx
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.cli.commands import Running, running
 from tests.databases import SqliteDatabase
 from tests.faults.postgresql import PostgresqlServer, scratch

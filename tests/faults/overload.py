@@ -17,8 +17,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import AnyDatabase, SqliteDatabase
 from tests.faults.postgresql import scratch
 from tests.faults.wire import Load, connected, get, post

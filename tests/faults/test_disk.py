@@ -15,8 +15,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import SqliteDatabase
 from tests.faults.stage import KEY, PATIENTLY, RECORD, WRITES, check_unavailable, prepare, write
 from tests.servers import ServerProcess, served, server_process

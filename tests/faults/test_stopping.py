@@ -14,8 +14,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
+from netvision_api.storage.revisions import upgrade
 from tests.databases import AnyDatabase, SqliteDatabase
 from tests.faults.postgresql import ASLEEP, PostgresqlServer, WatchedDatabase
 from tests.faults.stage import KEY, RECORD

@@ -1,4 +1,4 @@
-"""Records as JSON, NDJSON or CSV: one at a time, a list at once, or page by page."""
+"""Records as JSON, NDJSON or CSV: a single one, a list at once, or a list page by page."""
 
 import csv
 import re
@@ -12,34 +12,34 @@ import msgspec
 from litestar import Request
 from litestar.datastructures.headers import Accept
 
-from netvision_api.headers import header
-from netvision_api.schemas import Records, StoredRecord
+from netvision_api.http.headers import header
+from netvision_api.storage.models import Records, StoredRecord
 
 encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How records look in one media type."""
+    """How records are rendered in one media type."""
 
     media_type: str
     head: bytes
     separator: bytes
     tail: bytes
-    rows: Callable[[Records], bytes]
-    one: Callable[[StoredRecord], bytes]
+    render_rows: Callable[[Records], bytes]
+    render_one: Callable[[StoredRecord], bytes]
 
-    def whole(self, records: Records) -> bytes:
+    def render_list(self, records: Records) -> bytes:
         """Render a list at once."""
-        return self.head + self.rows(records) + self.tail
+        return self.head + self.render_rows(records) + self.tail
 
     async def stream(self, pages: AsyncIterator[Records]) -> AsyncIterator[bytes]:
         """Render a list page by page."""
-        before = self.head
+        has_begun = False
         async for page in pages:
-            yield before + self.rows(page)
-            before = self.separator
-        yield (self.head if before is self.head else b"") + self.tail
+            yield (self.separator if has_begun else self.head) + self.render_rows(page)
+            has_begun = True
+        yield self.tail if has_begun else self.head + self.tail
 
 
 def json_rows(records: Records) -> bytes:
@@ -69,13 +69,13 @@ is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
 
 
 def negotiate(request: Request[Any, Any, Any]) -> Format:
-    """Choose the format that the request's Accept asks for; JSON where it asks for none of ours."""
+    """Return the format that the Accept header asks for; JSON if it names none of ours."""
     return format_for(header(request.scope, b"accept"))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # clients send few different values, and send them often
 def format_for(accept: bytes) -> Format:
-    """Choose the format for the value of an Accept header; few values come often."""
+    """Return the format for the value of an Accept header."""
     ranges = accept.decode("latin-1").split(",")
     wanted = Accept(",".join(range_ for range_ in ranges if not is_excluded(range_)))
     return FORMATS[wanted.best_match(list(FORMATS), JSON.media_type)]

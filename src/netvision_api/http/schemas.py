@@ -1,4 +1,4 @@
-"""What crosses the wire: records in and out, the grammar of keys, and the limits of a body."""
+"""The body of `POST /new`: its records, its limits, and what is wrong with it."""
 
 import re
 from collections.abc import Sequence
@@ -9,64 +9,42 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from netvision_api.problems import (
+from netvision_api.http.problems import (
     BATCH_TOO_LARGE,
-    COUNT_OUT_OF_RANGE,
     DUPLICATE_UUID,
-    INVALID_PARAMETER,
     INVALID_RECORD,
     MALFORMED_JSON,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
     NUL_CHARACTER,
     TEXT_TOO_LONG,
     UUID_CONFLICT,
-    Error,
-    Kind,
+    InvalidValue,
     Problem,
+    ProblemType,
 )
 from netvision_api.settings import Settings
-
-COUNT_PATTERN = r"0|[1-9][0-9]{0,17}"
-UUID_PATTERN = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+from netvision_api.storage.models import Records, StoredRecord
 
 MAX_QUOTED = 200
-"""How many characters of a body are quoted in an answer."""
-
-FIXED_NAMES = frozenset({"all", "new", "health", "metrics", "schema"})
-
-is_count = re.compile(COUNT_PATTERN).fullmatch
-is_uuid = re.compile(UUID_PATTERN).fullmatch
-is_number = re.compile(r"[1-9][0-9]*").fullmatch
+"""How many characters of a body are quoted in a response."""
 
 
 class NewRecord(msgspec.Struct, forbid_unknown_fields=True):
-    """A record to store; without a uuid the server makes one."""
+    """A record to store; without a uuid the server generates one."""
 
     text: str
     uuid: UUID | None = None
 
 
-class StoredRecord(msgspec.Struct, frozen=True):
-    """A record as it is stored."""
-
-    uuid: UUID
-    text: str
-
-
-Records = Sequence[StoredRecord]
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The records of one POST in input order; a single object is a batch of one, answered in kind."""
+    """The records of one POST in input order; a single object is a batch of one, and gets a single object back."""
 
     records: Records
     is_single: bool
 
     @classmethod
     def decode(cls, body: bytes, settings: Settings) -> Self:
-        """Read a request body; raises the Problem that says what is wrong with it, and where."""
+        """Decode a request body; raises the Problem that says what is wrong with it, and where."""
         decoded = decode(body)
         is_single = isinstance(decoded, NewRecord)
         records = as_list(decoded)
@@ -74,18 +52,18 @@ class Batch:
             detail = f"{len(records)} records are more than the {settings.max_records} that one request may carry."
             raise Problem(BATCH_TOO_LARGE, detail)
         batch = cls([StoredRecord(record.uuid or uuid7(), record.text) for record in records], is_single)
-        batch.check(settings)
+        batch.validate(settings)
         return batch
 
-    def check(self, settings: Settings) -> None:
-        """Raise the Problem of the first rule that a record breaks."""
+    def validate(self, settings: Settings) -> None:
+        """Raise the Problem of the first rule that a record violates."""
         records = self.records
         if long := [i for i, record in enumerate(records) if len(record.text) > settings.max_text]:
             detail = f"the text has {{}} characters; {settings.max_text} are allowed"
             raise self.problem(TEXT_TOO_LONG, "text", {i: detail.format(len(records[i].text)) for i in long})
         if nul := [i for i, record in enumerate(records) if "\0" in record.text]:
             raise self.problem(NUL_CHARACTER, "text", dict.fromkeys(nul, "the text holds U+0000, which no text may"))
-        if twice := repeated([record.uuid.int for record in records]):
+        if twice := duplicate_positions([record.uuid.int for record in records]):
             raise self.problem(DUPLICATE_UUID, "uuid", {i: f"{records[i].uuid} came before" for i in twice})
 
     def conflict(self, uuids: set[UUID]) -> Problem:
@@ -94,32 +72,32 @@ class Batch:
         details = {i: f"{self.records[i].uuid} is stored with another text" for i in positions}
         return self.problem(UUID_CONFLICT, "uuid", details)
 
-    def problem(self, kind: Kind, member: str, details: dict[int, str]) -> Problem:
+    def problem(self, type_: ProblemType, member: str, details: dict[int, str]) -> Problem:
         """Build a Problem that points at a member of the records at these positions."""
         at = "#" if self.is_single else "#/{}"
-        errors = [Error(f"{at.format(i)}/{member}", detail) for i, detail in details.items()]
-        return Problem(kind, f"{errors[0].pointer}: {errors[0].detail}. Nothing was stored.", errors=errors)
+        errors = [InvalidValue(f"{at.format(i)}/{member}", detail) for i, detail in details.items()]
+        return Problem(type_, f"{errors[0].pointer}: {errors[0].detail}. Nothing was stored.", errors=errors)
 
 
 decoder: msgspec.json.Decoder[NewRecord | list[NewRecord]] = msgspec.json.Decoder(NewRecord | list[NewRecord])
 
 
 def decode(body: bytes) -> NewRecord | list[NewRecord]:
-    """Parse a body, and tell what is no JSON from what is no record."""
+    """Decode a body; raises a Problem for what is not JSON and another for what is not a record."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         require_json(body)
-        detail, pointer = locate(str(error))
+        detail, pointer = parse_validation_message(str(error))
         message = f"{pointer}: {detail}. Nothing was stored."
-        raise Problem(INVALID_RECORD, message, errors=[Error(pointer, detail)]) from None
+        raise Problem(INVALID_RECORD, message, errors=[InvalidValue(pointer, detail)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         require_json(body)
         raise
 
 
 def require_json(body: bytes) -> None:
-    """Raise a Problem for a body that is not JSON; a number that is too large to read is JSON all the same."""
+    """Raise a Problem for a body that is not JSON; a number that is too large to decode is JSON all the same."""
     try:
         msgspec.json.decode(body)
     except msgspec.ValidationError:
@@ -130,7 +108,7 @@ def require_json(body: bytes) -> None:
         raise Problem(MALFORMED_JSON, "The body is nested too deep. Nothing was stored.") from None
 
 
-def locate(message: str) -> tuple[str, str]:
+def parse_validation_message(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and a JSON pointer to it."""
     detail, _, path = message.rpartition(" - at `$")
     if not detail:
@@ -142,46 +120,19 @@ def locate(message: str) -> tuple[str, str]:
 
 
 def shorten(text: str) -> str:
-    """Keep the beginning of what a client sent, enough to know it by."""
+    """Keep enough of what a client sent to recognise it."""
     return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
 
 
 def as_list(records: NewRecord | list[NewRecord]) -> list[NewRecord]:
-    """Take a single record for a list of one."""
+    """Return a single record as a list of one."""
     return [records] if isinstance(records, NewRecord) else records
 
 
-def repeated(values: Sequence[int]) -> list[int]:
-    """Return the positions of the values that came before."""
+def duplicate_positions(values: Sequence[int]) -> list[int]:
+    """Return the positions of the values that occur before."""
     if len(set(values)) == len(values):
         return []
     seen: set[int] = set()
+    # `add` returns None: it only notes the value, and counts as no duplicate.
     return [i for i, value in enumerate(values) if value in seen or seen.add(value)]  # type: ignore[func-returns-value]
-
-
-def parse_key(key: str) -> UUID | int:
-    """Read the last part of `/{key}`: a uuid or a count, as the path grammar says."""
-    if is_uuid(key):
-        return UUID(key)
-    if is_count(key):
-        return int(key)
-    if is_number(key):
-        raise Problem(COUNT_OUT_OF_RANGE, f"{key[:40]!r} has {len(key)} digits; a count has at most 18.")
-    raise Problem(NOT_FOUND, f"{key[:80]!r} is neither a count nor a uuid.")
-
-
-def parse_uuid(key: str) -> UUID:
-    """Read the last part of `/{key}` where a count names nothing."""
-    if key in FIXED_NAMES:
-        raise Problem(METHOD_NOT_ALLOWED, f"'/{key}' cannot be deleted.", headers={"Allow": "GET, HEAD"})
-    wanted = parse_key(key)
-    if isinstance(wanted, UUID):
-        return wanted
-    raise Problem(NOT_FOUND, f"{key!r} is a count; only a uuid names a single record.")
-
-
-def parse_after(value: str | None) -> UUID | None:
-    """Read the parameter that says where a page starts."""
-    if value is None or is_uuid(value):
-        return UUID(value) if value else None
-    raise Problem(INVALID_PARAMETER, f"The parameter 'after' must be a uuid, not {value[:80]!r}.")

@@ -1,4 +1,4 @@
-"""The page at `/schema`: the OpenAPI document for people, without a script and without a request to anywhere else."""
+"""The page at `/schema`: the OpenAPI document for people; it has no script and requests nothing else."""
 
 import re
 from base64 import b64encode
@@ -9,8 +9,8 @@ from typing import Any
 
 from litestar import Request, Response, route
 
-from netvision_api.headers import NOTHING_LOADS
-from netvision_api.openapi import READ
+from netvision_api.http.headers import CONTENT_SECURITY_POLICY
+from netvision_api.http.paths import READ
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -21,7 +21,7 @@ table { border-collapse: collapse; width: 100% }
 td { padding: .3rem 1rem .3rem 0; vertical-align: top; border-top: 1px solid #8883 }
 td:first-child { white-space: nowrap; width: 8rem }
 """
-POLICY = f"{NOTHING_LOADS}; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
+POLICY = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -38,13 +38,13 @@ PAGE = """<!doctype html>
 
 @route("/schema", http_method=READ, include_in_schema=False, sync_to_thread=False)
 def serve_page(request: Request[Any, Any, Any]) -> Response[str]:
-    """Answer the documentation page."""
+    """Return the documentation page."""
     page = render(request.app.openapi_schema.to_schema())
     return Response(page, media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
 
 def render(document: dict[str, Any]) -> str:
-    """Write an OpenAPI document as HTML."""
+    """Render an OpenAPI document as HTML."""
     info = document["info"]
     return PAGE.format(
         title=escape(f"{info['title']} {info['version']}"),
@@ -56,7 +56,7 @@ def render(document: dict[str, Any]) -> str:
 
 
 def operations(paths: dict[str, Any]) -> Iterator[str]:
-    """Write every operation; HEAD is left out, since it is there wherever GET is."""
+    """Render every operation; HEAD is left out, as it exists for every GET."""
     for path, methods in sorted(paths.items()):
         for method, operation in methods.items():
             if method != "head":
@@ -66,7 +66,7 @@ def operations(paths: dict[str, Any]) -> Iterator[str]:
 
 
 def parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the parameters of an operation, each with what it may be."""
+    """Yield the parameters of an operation, each with the kinds of values it takes."""
     for parameter in operation.get("parameters", []):
         kinds = parameter["schema"].get("oneOf", [parameter["schema"]])
         names = " or ".join(kind.get("title", "") for kind in kinds).strip(" or") or "uuid"
@@ -74,18 +74,18 @@ def parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def responses(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """List the answers of an operation, each with its meaning and media types."""
+    """Yield the responses of an operation, each with its meaning and media types."""
     for status, response in sorted(operation["responses"].items()):
         yield status, f"{response['description'].removesuffix('.')}; `{'`, `'.join(response['content'])}`"
 
 
 def table(rows: Iterator[tuple[str, str]]) -> str:
-    """Write rows of two cells."""
+    """Render rows of two cells."""
     cells = "".join(f"<tr><td><code>{escape(name)}</code><td>{prose(text)}" for name, text in rows)
     return f"<table>{cells}</table>" if cells else ""
 
 
 def prose(text: str) -> str:
-    """Write a text in which backticks mark code, with a line for each of several problems."""
+    """Render a text in which backticks mark code, with a line for each of several problems."""
     lines = escape(text).replace("; `", "<br>`").replace("\n\n", "<br>")
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", lines)

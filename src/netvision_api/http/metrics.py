@@ -1,7 +1,7 @@
-"""What Prometheus is told: how many requests there were by route and status, how long they took, how many are there.
+"""Prometheus metrics: request count and latency by method, route and status, and requests in flight.
 
-The library is Prometheus's own client. With several workers it keeps the numbers in files that they share, so that
-each answers for all.
+The library is Prometheus's own client. With several workers it keeps the metrics in files that they share, so that
+each of them can report for all.
 """
 
 import os
@@ -16,27 +16,24 @@ from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from netvision_api.headers import add_headers
-from netvision_api.openapi import READ
-from netvision_api.schemas import is_count, is_uuid
+from netvision_api.http.paths import READ, route_of
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which the library finds the files of several workers."""
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder of the files that workers share."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROUTES = frozenset({"/all", "/new", "/health/live", "/health/ready", "/metrics", "/schema", "/schema/openapi.json"})
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-CLIENT_LEFT = 499
-"""The status of a request whose client left before an answer began, as nginx has it."""
+CLIENT_CLOSED_REQUEST = 499
+"""The status of a request whose client left before the response began; nginx's number and name."""
 
 
 class Metrics:
-    """The numbers of one process."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
-        """Begin to count."""
         self.registry = CollectorRegistry()
         self.seconds = Histogram(
             "netvision_request_seconds",
@@ -51,84 +48,75 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self.registry,
         )
-        self.of = lru_cache(maxsize=None)(self.seconds.labels)
+        # `labels` validates its arguments each time; the combinations are few, since routes and methods are.
+        self.series = lru_cache(maxsize=None)(self.seconds.labels)
 
     def render(self) -> bytes:
-        """Write the numbers of all workers."""
-        if FOLDER not in os.environ:
+        """Render the metrics of all workers."""
+        if MULTIPROC_DIR not in os.environ:
             return generate_latest(self.registry)
-        forget_the_dead(Path(os.environ[FOLDER]))
+        remove_dead_workers(Path(os.environ[MULTIPROC_DIR]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
 
-class Edge:
-    """What all requests have in common, refused ones too: the headers of the answer, and that they are measured."""
+class MetricsMiddleware:
+    """Measure every request, rejected ones included."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Stand before an application."""
         self.app = app
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and note what it was, how it ended and how long it took."""
-        status = CLIENT_LEFT
+        """Pass a request on, and observe its method, route, status and duration."""
+        status = CLIENT_CLOSED_REQUEST
 
-        async def answer(message: Message) -> None:
+        async def send_and_observe(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                add_headers(message, scope)
             await send(message)
 
         method = str(scope.get("method"))
         began = perf_counter()
         self.metrics.in_flight.inc()
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send_and_observe)
         finally:
             self.metrics.in_flight.dec()
-            seconds = self.metrics.of(method if method in METHODS else "other", route_of(scope["path"]), status)
+            seconds = self.metrics.series(method if method in METHODS else "other", route_of(scope["path"]), status)
             seconds.observe(perf_counter() - began)
-
-
-def route_of(path: str) -> str:
-    """Name the route of a path: as few names as there are routes, whatever is asked for."""
-    name = path[1:]
-    if is_uuid(name):
-        return "/{uuid}"
-    if is_count(name):
-        return "/{count}"
-    return path if path in ROUTES else "other"
 
 
 @route("/metrics", http_method=READ, include_in_schema=False, sync_to_thread=False)
 def serve_metrics(metrics: NamedDependency[Metrics]) -> Response[bytes]:
-    """Answer the metrics."""
+    """Return the metrics."""
     return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
 
 
 @contextmanager
 def shared_by_workers() -> Iterator[None]:
-    """Give the workers that are started meanwhile a folder for their numbers."""
+    """Give the workers that are started in this context a folder for their metrics."""
     with TemporaryDirectory(prefix="netvision-metrics-") as folder:
-        os.environ[FOLDER] = folder
+        os.environ[MULTIPROC_DIR] = folder
         try:
             yield
         finally:
-            del os.environ[FOLDER]
+            del os.environ[MULTIPROC_DIR]
 
 
-def forget_the_dead(folder: Path) -> None:
-    """Remove what workers that are gone say of the present."""
+def remove_dead_workers(folder: Path) -> None:
+    """Remove the gauges of workers that have ended."""
     for file in folder.glob("gauge_live*_*.db"):
-        if not is_running(int(file.stem.rpartition("_")[2])):
-            file.unlink(missing_ok=True)
+        process = int(file.stem.rpartition("_")[2])
+        if not is_running(process):
+            with suppress(FileNotFoundError):  # another worker removes them at the same time
+                mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
 
 
 def is_running(process: int) -> bool:
-    """Tell whether there is a process with this number."""
+    """Return whether there is a process with this id."""
     with suppress(ProcessLookupError):
         os.kill(process, 0)
         return True

@@ -1,4 +1,4 @@
-"""The schema of a database: which revision it has, which one this version needs, and the way between them."""
+"""The schema of a database: the revision it has, the one that this version needs, and how to migrate."""
 
 import asyncio
 import logging
@@ -14,10 +14,12 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from netvision_api.database import VERSION_TABLE, Database, alembic_config, migration_config
-from netvision_api.repository import RecordRepository
 from netvision_api.settings import Settings
+from netvision_api.storage.database import VERSION_TABLE, Database, alembic_config, migration_config
+from netvision_api.storage.errors import MigrationError, first_line, origin
+from netvision_api.storage.repository import RecordRepository
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ RETRY_SECONDS = 1
 T = TypeVar("T")
 
 FIRST_REVISION = "0001"
-"""The revision that makes the records' table."""
+"""The revision that creates the table of records."""
 
 
 @cache
@@ -42,27 +44,23 @@ def head() -> str:
 
 
 @cache
-def known() -> frozenset[str]:
+def known_revisions() -> frozenset[str]:
     """Return every revision that this version knows."""
     return frozenset(revision.revision for revision in scripts().walk_revisions())
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Read the revision that a database has, None where it has none."""
+    """Return the revision that a database has, None if it has none."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
-def shortcoming(current: str | None) -> str | None:
-    """Say in words why a database of this revision cannot be served, None where it can."""
+def schema_mismatch(current: str | None) -> str | None:
+    """Explain why a database of this revision cannot be served; None if it can."""
     if current == head():
         return None
-    if current is None or current in known():
+    if current is None or current in known_revisions():
         return f"schema at {current or 'none'}, needs {head()}: run `netvision-api db upgrade`"
     return f"schema at {current} is newer than this version, which knows {head()}: install a newer netvision"
-
-
-class MigrationError(Exception):
-    """The schema cannot be changed; the message says why."""
 
 
 def commands(settings: Settings) -> AlembicCommands:
@@ -73,27 +71,27 @@ def commands(settings: Settings) -> AlembicCommands:
 
 
 def upgrade(settings: Settings) -> None:
-    """Bring a database up to date; migrators that run at the same time wait for each other."""
-    with explained(settings):
+    """Upgrade a database; migrations that run at the same time wait for each other."""
+    with as_migration_error(settings):
         commands(settings).upgrade()
 
 
 def downgrade(settings: Settings, target: str) -> None:
-    """Take revisions back, down to a revision or to `base`."""
-    with explained(settings):
+    """Revert revisions, down to one or to `base`."""
+    with as_migration_error(settings):
         commands(settings).downgrade(target)
 
 
-def check(settings: Settings) -> None:
-    """Raise MigrationError unless a database has just the tables that this version needs."""
-    if reason := shortcoming(revision(settings)):
+def check_schema(settings: Settings) -> None:
+    """Raise MigrationError unless a database has exactly the tables that this version needs."""
+    if reason := schema_mismatch(revision(settings)):
         raise MigrationError(reason)
-    with explained(settings):
+    with as_migration_error(settings):
         commands(settings).check()
 
 
 def upgrade_sql(settings: Settings) -> str:
-    """Write the statements that bring an empty database up to date."""
+    """Return the statements that create the schema in an empty database."""
     alembic = commands(settings)
     alembic.config.output_buffer = StringIO()
     alembic.upgrade(sql=True)
@@ -101,80 +99,74 @@ def upgrade_sql(settings: Settings) -> str:
 
 
 def revision(settings: Settings) -> str | None:
-    """Read the revision that a database has, None where it has none."""
+    """Return the revision that a database has, None if it has none."""
     path = settings.sqlite_path
     if settings.is_sqlite and path and not path.exists():
         return None
-    return look(settings, revision_in)
+    return query(settings, revision_in)
+
+
+async def revision_in(session: AsyncSession) -> str | None:
+    """Return the revision that a session's database has."""
+    return await (await session.connection()).run_sync(revision_of)
 
 
 def count(settings: Settings) -> int:
     """Count the records of a database."""
-    return look(settings, RecordRepository.size)
+    return query(settings, lambda session: RecordRepository(session=session).count())
 
 
-async def revision_in(records: RecordRepository) -> str | None:
-    """Read the revision under an open repository."""
-    return await (await records.session.connection()).run_sync(revision_of)
+def query(settings: Settings, read: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Read from a database in a session of its own."""
 
-
-def look(settings: Settings, at: Callable[[RecordRepository], Awaitable[T]]) -> T:
-    """Look at a database without changing it."""
-
-    async def looking() -> T:
+    async def in_session() -> T:
         database = Database(settings)
         try:
-            async with database.looking() as records:
-                return await at(records)
+            async with database.read_session() as session:
+                return await read(session)
         finally:
             await database.close()
 
-    with explained(settings):
-        return asyncio.run(looking())
+    with as_migration_error(settings):
+        return asyncio.run(in_session())
 
 
 def previous(current: str | None) -> str:
-    """Name the revision before a revision."""
-    script = scripts().get_revision(current) if current in known() else None
+    """Return the revision before another one."""
+    script = scripts().get_revision(current) if current in known_revisions() else None
     return str(script.down_revision) if script and script.down_revision else "base"
 
 
 def drops_records(current: str | None, target: str) -> bool:
-    """Tell whether the way from a revision back to a target takes the records' table away."""
-    if current not in known() or target not in {*known(), "base"}:
+    """Return whether a downgrade from a revision to a target drops the table of records."""
+    if current not in known_revisions() or target not in {*known_revisions(), "base"}:
         return False
     return FIRST_REVISION in {script.revision for script in scripts().iterate_revisions(current, target)}
 
 
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
-    """Turn what a database or Alembic says into one sentence."""
+def as_migration_error(settings: Settings) -> Iterator[None]:
+    """Turn an error of the database or of Alembic into one sentence."""
     try:
         yield
     except (CommandError, SQLAlchemyError, OSError) as error:
-        where = make_url(settings.database_url).render_as_string(hide_password=True)
-        msg = f"cannot work on the database {where}: {first_line(error)}"
+        database = make_url(settings.database_url).render_as_string(hide_password=True)
+        msg = f"cannot work on the database {database}: {first_line(origin(error))}"
         raise MigrationError(msg) from error
 
 
-def first_line(error: Exception) -> str:
-    """Take what is worth reading from a driver's error."""
-    origin = getattr(error, "orig", None) or error
-    return str(origin).partition("\n")[0] or type(origin).__name__
-
-
 @asynccontextmanager
-async def migrating(settings: Settings) -> AsyncIterator[None]:
-    """Bring PostgreSQL's schema up to date meanwhile, if the settings say so; SQLite's is before the server starts."""
+async def migration_task(settings: Settings) -> AsyncIterator[None]:
+    """Upgrade PostgreSQL in the background if the settings say so; SQLite is upgraded before the server starts."""
     wanted = settings.migrates and not settings.is_sqlite
-    task = asyncio.create_task(upgrade_when_there(settings)) if wanted else None
+    task = asyncio.create_task(upgrade_with_retries(settings)) if wanted else None
     yield
     if task:
         task.cancel()
 
 
-async def upgrade_when_there(settings: Settings) -> None:
-    """Bring the schema up to date as soon as the database is there."""
+async def upgrade_with_retries(settings: Settings) -> None:
+    """Upgrade the schema as soon as the database can be reached."""
     while True:
         try:
             await asyncio.to_thread(upgrade, settings)

@@ -1,0 +1,198 @@
+"""What uvicorn's HTTP protocol lacks: timeouts for headers and body, limits of the headers, and exactly one Host."""
+
+from asyncio import TimerHandle
+from collections.abc import Mapping
+from functools import partial
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, cast
+
+from litestar.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from netvision_api.http.headers import DEFAULT_HEADERS, REQUEST_ID, request_id
+from netvision_api.http.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, encode
+from netvision_api.settings import Seconds, Settings
+
+MAX_URL = 2**13
+MAX_HEAD = 2**16
+"""The limits in bytes of a URL, and of a URL with all headers; the second also holds for trailers."""
+
+VERSIONS = frozenset({"1.0", "1.1"})
+
+INCOMPLETE_SECONDS = 0.5
+"""How long after a signal to stop the rest of an incomplete request may take."""
+
+
+class RejectedRequestError(Exception):
+    """A request that is rejected while its headers are parsed."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection; a timer runs while its request is incomplete."""
+
+    def __init__(self, *arguments: Any, header_timeout: Seconds, body_timeout: Seconds, **others: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Take uvicorn's own arguments, and the timeouts in seconds."""
+        super().__init__(*arguments, **others)
+        self.header_timeout = header_timeout
+        self.body_timeout = body_timeout
+        self.timer: TimerHandle | None = None
+        self.current: RequestResponseCycle | None = None
+        self.is_head, self.is_body = True, False
+        self.bytes_since_progress = 0
+        self.rejection = HTTPStatus.BAD_REQUEST
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Start to wait for the first request."""
+        super().connection_made(transport)
+        self.start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timer, and notify the request in progress; uvicorn would notify the one that arrived last."""
+        self.cancel_timer()
+        if self.current and not self.current.response_complete:
+            self.current.disconnected = True
+            self.current.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        """Start to serve a request, and remember it: of several pipelined ones it is not the last."""
+        self.current = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and bound the bytes received without completing a header block or body chunk."""
+        self.bytes_since_progress += len(data)
+        super().data_received(data)
+        if self.bytes_since_progress > MAX_HEAD and not self.transport.is_closing():
+            self.respond_and_close(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        self.start_timer()
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        self.cancel_timer()
+        self.is_head, self.bytes_since_progress = True, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are ignored."""
+        if self.is_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Check the complete head, and go on to the body."""
+        self.cancel_timer()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.url) > MAX_URL:
+            self.abort_parsing(HTTPStatus.REQUEST_URI_TOO_LONG)
+        if size > MAX_HEAD:
+            self.abort_parsing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if not (self.has_valid_host() and self.has_valid_framing()):
+            self.abort_parsing(HTTPStatus.BAD_REQUEST)
+        super().on_headers_complete()
+        self.is_head, self.is_body, self.bytes_since_progress = False, True, 0
+
+    def has_valid_host(self) -> bool:
+        """Return whether the HTTP version is supported, and there is exactly one Host; HTTP/1.0 needs none."""
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return version in VERSIONS and hosts <= 1 and (hosts == 1 or version == "1.0")
+
+    def has_valid_framing(self) -> bool:
+        """Return whether the body is framed unambiguously: no coding but chunked, and no Upgrade beside a body.
+
+        The parser treats the body of a request with an Upgrade as the beginning of another protocol.
+        """
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        has_body = bool(codings) or any(name == b"content-length" and value != b"0" for name, value in self.headers)
+        return codings in ([], [b"chunked"]) and not (has_body and self.parser.should_upgrade())
+
+    def on_body(self, body: bytes) -> None:
+        """Take a chunk of the body."""
+        self.bytes_since_progress = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        self.cancel_timer()
+        self.is_body = False
+        super().on_message_complete()
+
+    def abort_parsing(self, status: HTTPStatus) -> None:
+        """Make the parser stop; the response will have this status."""
+        self.rejection = status
+        raise RejectedRequestError(status.phrase)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the status says it
+        """Respond in plain text to what is not valid HTTP."""
+        self.respond_and_close(self.rejection)
+
+    def respond_and_close(self, status: HTTPStatus) -> None:
+        """Respond with a status in plain text and close; complete requests received before are served first."""
+        if self.is_body:
+            self.transport.close()
+        elif self.cycle is None or self.cycle.response_complete:
+            self.transport.write(plain(status, "text/plain; charset=utf-8", status.phrase.encode()))
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
+    def start_timer(self) -> None:
+        """Start the timer for an incomplete head or body or for an idle connection, unless one runs."""
+        if self.timer is not None:
+            return
+        if self.is_head:
+            self.timer = self.loop.call_later(self.header_timeout, self.transport.close)
+        elif self.is_body:
+            self.timer = self.loop.call_later(self.body_timeout, self.time_out_body)
+        elif self.cycle.response_complete:
+            self.timer = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
+
+    def cancel_timer(self) -> None:
+        """Cancel the timer, if one runs."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def shutdown(self) -> None:
+        """Finish what is in flight; an incomplete request is dropped soon, so that it does not delay the end.
+
+        Readiness learns of it here because this is called in every worker; `uvicorn.Server` has no hook for that.
+        """
+        self.app.state.is_draining = True
+        super().shutdown()
+        self.loop.call_later(INCOMPLETE_SECONDS, self.drop_incomplete)
+
+    def drop_incomplete(self) -> None:
+        """Close the connection if its request is still incomplete."""
+        if self.is_body:
+            self.transport.close()
+
+    def time_out_body(self) -> None:
+        """Respond with 408 if no response has begun, and close."""
+        if not self.cycle.response_started and not self.pipeline:
+            problem = Problem(REQUEST_TIMEOUT, f"The body did not arrive within {self.body_timeout:g} s.")
+            id_ = request_id(cast("Scope", self.scope))
+            content = encode(problem, id_)
+            self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, {REQUEST_ID: id_}))
+        self.transport.close()
+
+
+def plain(
+    status: HTTPStatus, media_type: str, content: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """Return a complete response after which the connection is closed."""
+    headers = {
+        "Content-Type": media_type,
+        "Content-Length": str(len(content)),
+        "Connection": "close",
+        **DEFAULT_HEADERS,
+        **headers,
+    }
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def protocol(settings: Settings) -> Any:  # noqa: ANN401 - what uvicorn takes
+    """Return the protocol with the timeouts of the settings."""
+    return partial(Protocol, header_timeout=settings.header_timeout, body_timeout=settings.body_timeout)

@@ -1,0 +1,241 @@
+"""The five endpoints."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, delete, post, route
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
+from litestar.response import Stream
+
+from netvision_api.http.formats import Format, negotiate
+from netvision_api.http.openapi import (
+    COUNT_OR_UUID,
+    ONLY_UUID,
+    PageOperation,
+    RecordsOperation,
+    StoreOperation,
+    problem_responses,
+    records_response,
+)
+from netvision_api.http.paths import READ, parse_after, parse_key, parse_uuid
+from netvision_api.http.problems import (
+    BATCH_TOO_LARGE,
+    BODY_TOO_LARGE,
+    COUNT_OUT_OF_RANGE,
+    DATABASE_UNAVAILABLE,
+    DUPLICATE_UUID,
+    INVALID_PARAMETER,
+    INVALID_RECORD,
+    INVALID_REQUEST,
+    MALFORMED_JSON,
+    NOT_FOUND,
+    NUL_CHARACTER,
+    RECORD_NOT_FOUND,
+    REQUEST_TIMEOUT,
+    TEXT_TOO_LONG,
+    UNSUPPORTED_MEDIA_TYPE,
+    UUID_CONFLICT,
+    Problem,
+)
+from netvision_api.http.schemas import Batch
+from netvision_api.http.streams import may_be_truncated, pages, pages_by_uuid, prefetch
+from netvision_api.settings import Settings
+from netvision_api.storage.errors import ConflictError
+from netvision_api.storage.models import Records, StoredRecord
+from netvision_api.storage.repository import PAGE_ROWS
+from netvision_api.storage.service import RecordService
+
+STORE_PROBLEMS = (
+    MALFORMED_JSON,
+    INVALID_RECORD,
+    NUL_CHARACTER,
+    BATCH_TOO_LARGE,
+    TEXT_TOO_LONG,
+    DUPLICATE_UUID,
+    INVALID_REQUEST,
+    UUID_CONFLICT,
+    BODY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    REQUEST_TIMEOUT,
+)
+RECORD_OR_LIST = list[StoredRecord] | StoredRecord
+NOT_FOUND_PROBLEMS = (RECORD_NOT_FOUND, NOT_FOUND)
+
+NO_LIMIT = 10**18
+"""More records than a count can request."""
+
+is_json = re.compile(r'\s*application/json\s*(;\s*charset="?utf-?8"?\s*)?', re.IGNORECASE).fullmatch
+
+
+async def requires_json(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """Reject a body that is not declared as JSON: any page in a browser could otherwise post a form to this service.
+
+    It is asynchronous, though it awaits nothing, because Litestar would run it in a thread.
+    """
+    content_type = connection.headers.get("content-type", "")
+    if "content-encoding" in connection.headers:
+        encoding = connection.headers["content-encoding"]
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, f"The body must be plain, not in Content-Encoding {encoding[:80]!r}.")
+    if not is_json(content_type):
+        detail = f"The Content-Type must be application/json in UTF-8, not {content_type[:80]!r}."
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+class RecordsController(Controller):
+    """Store, list, read and delete records."""
+
+    tags = ("records",)
+
+    # Litestar registers handlers by name, and adds an OPTIONS of its own unless this one comes first.
+    @route("/{key:str}", http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False)
+    def allowed_methods(self, key: FromPath[str]) -> Response[None]:
+        """List the methods of a key; Litestar would leave DELETE out."""
+        parse_key(key)
+        return Response(None, status_code=204, headers={"Allow": "DELETE, GET, HEAD, OPTIONS"})
+
+    @post(
+        "/new",
+        operation_id="storeRecords",
+        operation_class=StoreOperation,
+        guards=[requires_json],
+        responses={
+            200: records_response("All of them were stored already, with the same texts.", RECORD_OR_LIST),
+            201: records_response("The stored records, in input order; at least one is new.", RECORD_OR_LIST),
+            **problem_responses(*STORE_PROBLEMS, DATABASE_UNAVAILABLE),
+        },
+    )
+    async def store(
+        self,
+        request: Request[Any, Any, Any],
+        body: RawBody,
+        records: NamedDependency[RecordService],
+        settings: NamedDependency[Settings],
+    ) -> Response[bytes]:
+        """Store a batch of records, all of them or none.
+
+        A single object is accepted too, and gets a single object back. A batch that brings its own uuids can be
+        repeated safely: records stored already with the same texts are no conflict.
+        """
+        batch = Batch.decode(body, settings)
+        new = await insert_batch(batch, records) if batch.records else 0
+        format_ = negotiate(request)
+        content = format_.render_one(batch.records[0]) if batch.is_single else format_.render_list(batch.records)
+        return respond(format_, content, status_code=201 if new else 200)
+
+    @route(
+        "/all",
+        http_method=READ,
+        opt={"name": "listRecords"},
+        operation_class=RecordsOperation,
+        responses={
+            200: records_response("Every record, ordered by uuid.", list[StoredRecord]),
+            **problem_responses(DATABASE_UNAVAILABLE),
+        },
+    )
+    async def list_all(self, request: Request[Any, Any, Any], records: NamedDependency[RecordService]) -> Response[Any]:
+        """Stream every record: those stored during the whole read appear exactly once."""
+        first = await records.list_page(None, PAGE_ROWS)
+        return stream(negotiate(request), pages(records, first, NO_LIMIT))
+
+    @route(
+        "/{key:str}",
+        http_method=READ,
+        opt={"name": "readRecords"},
+        operation_class=PageOperation,
+        responses={
+            200: records_response("The record, or the first records.", RECORD_OR_LIST),
+            **problem_responses(
+                *NOT_FOUND_PROBLEMS, COUNT_OUT_OF_RANGE, INVALID_PARAMETER, INVALID_REQUEST, DATABASE_UNAVAILABLE
+            ),
+        },
+    )
+    async def read(
+        self,
+        request: Request[Any, Any, Any],
+        records: NamedDependency[RecordService],
+        key: Annotated[str, PathParameter(schema_extra=COUNT_OR_UUID)],
+        after: Annotated[str | None, QueryParameter(schema_extra=ONLY_UUID)] = None,
+    ) -> Response[Any]:
+        """Read one record by its uuid, or the first `count` records after `after`."""
+        count_or_uuid, start = parse_key(key), parse_after(after)
+        if isinstance(count_or_uuid, UUID):
+            return record_response(request, await records.get(count_or_uuid), count_or_uuid)
+        return await list_response(request, records, count_or_uuid, start)
+
+    @delete(
+        "/{key:str}",
+        status_code=200,
+        operation_id="deleteRecord",
+        operation_class=RecordsOperation,
+        responses={
+            200: records_response("The deleted record.", StoredRecord),
+            **problem_responses(*NOT_FOUND_PROBLEMS, COUNT_OUT_OF_RANGE, INVALID_REQUEST, DATABASE_UNAVAILABLE),
+        },
+    )
+    async def delete(
+        self,
+        request: Request[Any, Any, Any],
+        records: NamedDependency[RecordService],
+        key: Annotated[str, PathParameter(schema_extra=ONLY_UUID)],
+    ) -> Response[bytes]:
+        """Delete one record; of any number of concurrent deletes exactly one succeeds."""
+        uuid = parse_uuid(key)
+        return record_response(request, await records.delete(uuid), uuid)
+
+
+async def insert_batch(batch: Batch, records: RecordService) -> int:
+    """Store a batch, and return how many of its records are new."""
+    try:
+        return await records.create(batch.records)
+    except ConflictError as conflict:
+        raise batch.conflict(conflict.uuids) from conflict
+
+
+async def list_response(
+    request: Request[Any, Any, Any], records: RecordService, count: int, after: UUID | None
+) -> Response[Any]:
+    """Return the first `count` records after a uuid: at once if they fit one page, else as a stream."""
+    format_ = negotiate(request)
+    first = await records.list_page(after, min(count, PAGE_ROWS)) if count else []
+    if count > PAGE_ROWS:
+        return stream(format_, pages(records, first, count))
+    if count and len(first) == count:
+        return respond(format_, format_.render_list(first), headers={"Link": next_link(count, first[-1].uuid)})
+    if not may_be_truncated(first):
+        return respond(format_, format_.render_list(first))
+    uuids = await records.list_uuids(after, count)
+    headers = {"Link": next_link(count, uuids[-1])} if len(uuids) == count else {}
+    return stream(format_, pages_by_uuid(records, uuids), headers=headers)
+
+
+def record_response(request: Request[Any, Any, Any], record: StoredRecord | None, uuid: UUID) -> Response[bytes]:
+    """Return a single record, or raise the Problem that there is none."""
+    if record is None:
+        raise Problem(RECORD_NOT_FOUND, f"No record has the uuid {uuid}.")
+    format_ = negotiate(request)
+    return respond(format_, format_.render_one(record))
+
+
+def next_link(count: int, last: UUID) -> str:
+    """Return the Link header of a full page."""
+    return f'</{count}?after={last}>; rel="next"'
+
+
+def respond(
+    format_: Format, content: bytes, *, status_code: int = 200, headers: dict[str, str] | None = None
+) -> Response[bytes]:
+    """Return rendered records as a response."""
+    headers = {"Vary": "Accept", **(headers or {})}
+    return Response(content, status_code=status_code, media_type=format_.media_type, headers=headers)
+
+
+def stream(format_: Format, source: AsyncIterator[Records], *, headers: dict[str, str] | None = None) -> Response[Any]:
+    """Return records page by page; if a later page fails, the connection is aborted."""
+    headers = {"Vary": "Accept", **(headers or {})}
+    return Stream(prefetch(format_.stream(source)), media_type=format_.media_type, headers=headers)
