@@ -1,23 +1,25 @@
-"""Everything that can be set, in one frozen value: nothing else in the server reads an option or the environment."""
+"""Everything that can be configured, in one frozen value: nothing else in the server reads the environment."""
 
+import os
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
 
-Seconds = NewType("Seconds", float)
-Bytes = NewType("Bytes", int)
-Secret = NewType("Secret", str)
+from netvision_api.typer_options import Notation, Option, flag
+from netvision_api.units import format_duration, format_size, parse_positive_duration, parse_size
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 Tokens = tuple[bytes, ...]
 
+DOTENV = ".env"
 MAX_PORT = 65_535
 MIN_TOKEN_LENGTH = 32
 is_visible = re.compile(rb"[!-~]+").fullmatch
@@ -25,53 +27,93 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class ConfigurationError(ValueError):
-    """The settings contradict each other, or would expose the service."""
+    """The settings cannot work, contradict each other, or would expose the service."""
 
 
 def default_database_url() -> str:
-    """Name the SQLite file in the user's data directory."""
+    """Return the URL of the SQLite file in the user's data directory."""
     return f"sqlite:///{platformdirs.user_data_path('netvision') / 'netvision.db'}"
+
+
+def read_dotenv(value: bool) -> bool:  # noqa: FBT001 - the signature of a callback
+    """Read `.env` in the working directory into the environment, with --reload only."""
+    if value and os.path.exists(DOTENV):  # noqa: PTH110 - a name in the working directory
+        from dotenv import load_dotenv
+
+        load_dotenv(DOTENV)
+    return value
+
+
+Setting = partial(Option, has_variable=True)
+Network = partial(Setting, group="Network")
+Storage = partial(Setting, group="Database")
+Limit = partial(Setting, group="Limits")
+Access = partial(Setting, group="Access")
+Logging = partial(Setting, group="Logging and development", is_negatable=True)
+
+DURATION = Notation(parse=parse_positive_duration, format=format_duration, metavar="DURATION")
+SIZE = Notation(parse=parse_size, format=format_size, metavar="SIZE")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One value per option of `netvision-api serve`; the text beside a field is its help."""
+    """One value per option of `netvision-api serve`, with its help."""
 
-    database_url: Annotated[str, "postgresql://… or sqlite:///path."] = field(
+    database_url: Annotated[str, Storage("postgresql://… or sqlite:///path.")] = field(
         default_factory=default_database_url, repr=False
     )
-    host: Annotated[str, "The address to listen on; only loopback is allowed without a token."] = "127.0.0.1"
-    port: Annotated[int, "The TCP port; 0 takes a free one."] = 8000
-    workers: Annotated[int, "Processes that serve; SQLite allows one."] = 1
-    migrate: Annotated[bool | None, "Bring the schema up to date at start; by default on SQLite only."] = None
-    pool_size: Annotated[int, "Database connections per worker."] = 8
-    pool_timeout: Annotated[Seconds, "How long a request waits for a database connection."] = Seconds(2)
-    statement_timeout: Annotated[Seconds, "How long one database statement may take."] = Seconds(10)
-    header_timeout: Annotated[Seconds, "How long the headers of a request may take to come."] = Seconds(10)
-    body_timeout: Annotated[Seconds, "How long the body of a request may take to come."] = Seconds(30)
-    max_in_flight: Annotated[int, "How many requests a worker serves at a time; a large body counts for several."] = 256
-    grace: Annotated[Seconds, "How long requests in flight may take after a signal to stop."] = Seconds(10)
-    max_body: Annotated[Bytes, "The largest request body."] = Bytes(10 * 2**20)
-    max_records: Annotated[int, "The most records in one POST."] = 10_000
-    max_text: Annotated[int, "The most characters in one text."] = 2**20
-    token: Annotated[Secret | None, "Comma-separated tokens that may do everything."] = field(default=None, repr=False)
-    token_file: Annotated[Path | None, "A file with comma-separated tokens that may do everything."] = None
-    read_token: Annotated[Secret | None, "Comma-separated tokens that may only read."] = field(default=None, repr=False)
-    read_token_file: Annotated[Path | None, "A file with comma-separated tokens that may only read."] = None
-    allowed_hosts: Annotated[str | None, "Comma-separated Hosts to answer; by default, on loopback, its names."] = None
-    log_level: Annotated[LogLevel, "The least severe messages to log."] = "info"
-    log_format: Annotated[LogFormat, "Log lines as text or as JSON."] = "text"
-    access_log: Annotated[bool, "Log every request."] = False
-    reload: Annotated[bool, "Restart when a source file changes; reads .env in the working directory."] = False
+    host: Annotated[str, Network("The address to listen on; only loopback is allowed without a token.")] = "127.0.0.1"
+    port: Annotated[int, Network("The TCP port; 0 takes a free one.")] = 8000
+    workers: Annotated[int, Network("Processes that serve; SQLite allows one.")] = 1
+    migrate: Annotated[
+        bool | None,
+        Storage("Upgrade the schema at start; by default on SQLite only.", is_negatable=True),
+    ] = None
+    pool_size: Annotated[int, Storage("Database connections per worker.")] = 8
+    pool_timeout: Annotated[float, Storage("How long a request waits for a database connection.", **DURATION)] = 2.0
+    statement_timeout: Annotated[float, Storage("How long one database statement may take.", **DURATION)] = 10.0
+    header_timeout: Annotated[float, Limit("How long the headers of a request may take to arrive.", **DURATION)] = 10.0
+    body_timeout: Annotated[float, Limit("How long the body of a request may take to arrive.", **DURATION)] = 30.0
+    max_in_flight: Annotated[
+        int, Limit("How many requests a worker serves at a time; a large body counts as several.")
+    ] = 256
+    grace: Annotated[float, Limit("How long requests in flight may take after a signal to stop.", **DURATION)] = 10.0
+    max_body: Annotated[int, Limit("The largest request body.", **SIZE)] = 10 * 2**20
+    max_records: Annotated[int, Limit("The most records in one POST.")] = 10_000
+    max_text: Annotated[int, Limit("The most characters in one text.")] = 2**20
+    token: Annotated[str | None, Access("Comma-separated tokens that permit everything.", is_secret=True)] = field(
+        default=None, repr=False
+    )
+    token_file: Annotated[Path | None, Access("A file with comma-separated tokens that permit everything.")] = None
+    read_token: Annotated[str | None, Access("Comma-separated tokens that only permit reading.", is_secret=True)] = (
+        field(default=None, repr=False)
+    )
+    read_token_file: Annotated[Path | None, Access("A file with comma-separated tokens that only permit reading.")] = (
+        None
+    )
+    allowed_hosts: Annotated[
+        str | None, Access("Comma-separated Hosts to serve; by default, on loopback, its names.")
+    ] = None
+    log_level: Annotated[LogLevel, Logging("The least severe messages to log.", is_negatable=False)] = "info"
+    log_format: Annotated[LogFormat, Logging("Log lines as text or as JSON.", is_negatable=False)] = "text"
+    access_log: Annotated[bool, Logging("Log every request.")] = False
+    reload: Annotated[
+        bool,
+        Logging(
+            "Restart when a source file changes; reads .env in the working directory.",
+            is_eager=True,
+            callback=read_dotenv,
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work or must not run."""
+        """Reject what cannot work or must not run."""
         if not is_database_url(self.database_url):
             msg = "the database URL must look like postgresql://user@host/database or sqlite:///path"
             raise ConfigurationError(msg)
         for name in ("workers", "pool_size", "max_records", "max_text", "max_in_flight"):
             if getattr(self, name) < 1:
-                msg = f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}"
+                msg = f"{flag(name)} must be at least 1, not {getattr(self, name)}"
                 raise ConfigurationError(msg)
         if not 0 <= self.port <= MAX_PORT:
             msg = f"--port must be from 0 to {MAX_PORT}, not {self.port}"
@@ -83,14 +125,14 @@ class Settings:
             msg = "SQLite has one writer, so it allows one worker: take --workers 1, or PostgreSQL"
             raise ConfigurationError(msg)
         if self.reload and self.workers > 1:
-            msg = "--reload goes with one worker"
+            msg = "--reload requires --workers 1"
             raise ConfigurationError(msg)
         if self.read_tokens and not self.tokens:
             msg = "a read token protects nothing while writing needs none: set NETVISION_TOKEN too"
             raise ConfigurationError(msg)
         if not self.tokens and not is_loopback(self.host):
             msg = (
-                f"{self.host} is not a loopback address, and whoever reaches it could read and delete every record: "
+                f"{self.host} is not a loopback address, and anyone who reaches it could read and delete every record: "
                 "set NETVISION_TOKEN or --token-file; make a token with "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
@@ -98,44 +140,44 @@ class Settings:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Return the tokens that may do everything; none where everyone may."""
+        """Return the tokens that permit everything; none if no token is needed."""
         return tokens_of(self.token, self.token_file, "NETVISION_TOKEN")
 
     @cached_property
     def read_tokens(self) -> Tokens:
-        """Return the tokens that may only read."""
+        """Return the tokens that only permit reading."""
         return tokens_of(self.read_token, self.read_token_file, "NETVISION_READ_TOKEN")
 
     @property
     def is_sqlite(self) -> bool:
-        """Tell SQLite from PostgreSQL."""
+        """Return whether the database is SQLite; otherwise it is PostgreSQL."""
         return self.database_url.startswith("sqlite")
 
     @property
     def sqlite_path(self) -> Path | None:
-        """Return the SQLite file, or None where the URL names none."""
+        """Return the SQLite file, None if the URL names none."""
         _, _, path = self.database_url.partition(":///")
         path = path.partition("?")[0]
         return Path(path) if path and not path.startswith(":memory:") else None
 
     @property
     def migrates(self) -> bool:
-        """Tell whether the schema is brought up to date at start."""
+        """Return whether the schema is upgraded at start."""
         return self.is_sqlite if self.migrate is None else self.migrate
 
     @property
     def hosts(self) -> frozenset[str] | None:
-        """Return the Hosts to answer in lower case, each with or without a port; None for any."""
+        """Return the Hosts to serve in lower case, each with or without a port; None for any."""
         if self.allowed_hosts is None:
             return frozenset(LOOPBACK_NAMES) | {bracketed(self.host)} if is_loopback(self.host) else None
         named = (name.strip().lower() for name in self.allowed_hosts.split(","))
         return frozenset(filter(None, named)) | {bracketed(self.host)}
 
 
-def tokens_of(given: str | None, file: Path | None, variable: str) -> Tokens:
+def tokens_of(value: str | None, file: Path | None, variable: str) -> Tokens:
     """Read tokens from a file, else from a value; raises ConfigurationError for one that could be guessed."""
     try:
-        text = file.read_text("utf-8") if file else given
+        text = file.read_text("utf-8") if file else value
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the token file {file} ({getattr(error, 'strerror', None) or 'not UTF-8'})"
         raise ConfigurationError(msg) from error
@@ -144,18 +186,18 @@ def tokens_of(given: str | None, file: Path | None, variable: str) -> Tokens:
         msg = f"every token of {variable} must have at least {MIN_TOKEN_LENGTH} characters"
         raise ConfigurationError(msg)
     if not all(map(is_visible, tokens)):
-        msg = f"a token of {variable} holds a character that no header can carry"
+        msg = f"a token of {variable} contains a character that cannot be sent in a header"
         raise ConfigurationError(msg)
     return tokens
 
 
 def bracketed(host: str) -> str:
-    """Write an address as a Host header does."""
+    """Return an address as it is written in a Host header."""
     return f"[{host}]" if ":" in host else host
 
 
 def is_database_url(url: str) -> bool:
-    """Tell whether a URL names a database of a kind that is served, with a port that is a number."""
+    """Return whether a URL names a database of a supported kind, and its port, if any, is valid."""
     try:
         parsed = urlsplit(url)
         is_port = parsed.port is None or parsed.port <= MAX_PORT
@@ -165,7 +207,7 @@ def is_database_url(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,6 +1,6 @@
-"""The command `netvision`: parse, call, render; one function per command.
+"""The command `netvision`: parse, call, print; one function per command.
 
-Only the commands import what talks to a server: help is there at once.
+The client is imported by the commands that need it, so that help appears at once.
 """
 
 import sys
@@ -14,8 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from netvision_cli.errors import Interrupted, NetvisionError, NotFound, ServerError, UsageError
-from netvision_cli.options import Connection, Format, SwarmOptions
-from netvision_cli.signatures import with_options
+from netvision_cli.options import Connection, Format
+from netvision_cli.swarm.options import SwarmOptions
+from netvision_cli.typer_options import Command, with_options
 
 if TYPE_CHECKING:
     from netvision_cli.client import Client, Record
@@ -24,11 +25,11 @@ CONCURRENT_DELETES = 16
 
 
 class Commands(TyperGroup):
-    """The commands behind one edge, where errors become sentences and exit codes."""
+    """The commands inside the error boundary."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as Typer has it
         """Run a command."""
-        with reported():
+        with error_boundary():
             return super().invoke(ctx)
 
 
@@ -44,12 +45,12 @@ app = typer.Typer(
 )
 
 FormatOption = Annotated[
-    Format | None, typer.Option("--format", help="A table on a terminal and lines of text in a pipe, if not given.")
+    Format | None, typer.Option("--format", help="By default a table on a terminal and lines of text in a pipe.")
 ]
 
 
 def print_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
-    """Print the version and end."""
+    """Print the version and exit."""
     if value:
         from netvision_cli import __version__
 
@@ -67,19 +68,26 @@ def netvision(
     """Records from the command line, and the swarm that follows every one of them."""  # noqa: D401 - help
 
 
-@app.command()
+@app.command(
+    cls=Command,
+    epilog="""
+    netvision add "hello" "two  words"
+    netvision add --file texts.csv
+    sort words.txt | netvision add -
+    """,
+)
 @with_options
 def add(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts, or - for standard input.")] = None,
     *,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Store one text per line, or what a .json, .ndjson or .csv holds.")
+        Path | None, typer.Option("--file", help="Store one text per line, or the records of a .json, .ndjson or .csv.")
     ] = None,
     uuid: Annotated[str | None, typer.Option("--uuid", help="The uuid of a single text.")] = None,
     connection: Connection,
 ) -> None:
     """Store texts and print their uuids, one per line."""
-    from netvision_cli.inputs import Given, parse_uuid, read_texts
+    from netvision_cli.inputs import NewRecord, parse_uuid, read_texts
     from netvision_cli.output import progress
     from netvision_cli.storing import batches, store
 
@@ -88,14 +96,14 @@ def add(
         msg = "give either texts, or - for standard input, or --file"
         raise UsageError(msg)
     if uuid and (len(texts) != 1 or texts == ["-"]):
-        msg = "--uuid goes with a single text"
+        msg = "--uuid requires exactly one text"
         raise UsageError(msg)
-    given = [Given(texts[0], parse_uuid(uuid))] if uuid else read_texts(texts, file)
+    records = [NewRecord(texts[0], parse_uuid(uuid))] if uuid else read_texts(texts, file)
 
     async def call(client: "Client") -> None:
         stored = 0
-        with progress("stored") as advance, told_how_far(lambda: f"{stored} texts were stored before that"):
-            for batch in batches(given):
+        with progress("stored") as advance, with_progress(lambda: f"{stored} texts were stored before that"):
+            for batch in batches(records):
                 await store(client, batch)
                 sys.stdout.writelines(f"{record.uuid}\n" for record in batch)
                 stored += len(batch)
@@ -104,32 +112,40 @@ def add(
     run(connection, call)
 
 
-@app.command(name="list")
+@app.command(
+    name="list",
+    cls=Command,
+    epilog="""
+    netvision list
+    netvision list 10 --format ndjson
+    netvision list --after 0192f0c4-5c5e-7000-8000-000000000001
+    """,
+)
 @with_options
 def list_(
     count: Annotated[
-        int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; all if not given.")
+        int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; by default all.")
     ] = None,
     *,
-    after: Annotated[str | None, typer.Option("--after", help="Start behind this uuid.")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Start after this uuid.")] = None,
     format_: FormatOption = None,
     connection: Connection,
 ) -> None:
     """Print records, ordered by uuid."""
-    from netvision_cli.client import EVERYTHING
+    from netvision_cli.client import MAX_COUNT
     from netvision_cli.inputs import parse_uuid
     from netvision_cli.output import default_format, write
 
     start = parse_uuid(after) if after else None
 
     async def call(client: "Client") -> None:
-        async with aclosing(client.stream(EVERYTHING if count is None else count, start)) as records:
+        async with aclosing(client.stream(MAX_COUNT if count is None else count, start)) as records:
             await write(records, format_ or default_format())
 
     run(connection, call)
 
 
-@app.command()
+@app.command(cls=Command, epilog="netvision get 0192f0c4-5c5e-7000-8000-000000000001")
 @with_options
 def get(
     uuids: Annotated[list[str], typer.Argument(metavar="UUID…", help="Which records.")],
@@ -145,25 +161,32 @@ def get(
 
     async def call(client: "Client") -> None:
         absent: list[UUID] = []
-        await write(present(keys, client.find, absent), format_ or default_format())
+        await write(existing(keys, client.find, absent), format_ or default_format())
         report_absent(absent)
 
     run(connection, call)
 
 
-@app.command()
+@app.command(
+    cls=Command,
+    epilog="""
+    netvision delete 0192f0c4-5c5e-7000-8000-000000000001
+    netvision list 10 | netvision delete -
+    netvision delete --all --yes
+    """,
+)
 @with_options
 def delete(
     uuids: Annotated[
         list[str] | None, typer.Argument(metavar="UUID…", help="Which records, or - for standard input.")
     ] = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Delete every record there is.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Delete every record.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --all.")] = False,
     format_: FormatOption = None,
     connection: Connection,
 ) -> None:
-    """Delete records and print what was deleted."""
+    """Delete records and print them."""
     from netvision_cli.inputs import read_uuids
     from netvision_cli.output import default_format, progress, write
 
@@ -177,7 +200,7 @@ def delete(
     async def call(client: "Client") -> None:
         absent: list[UUID] = []
         with progress("deleted") as advance:
-            deleted = everything(client) if all_ else present(keys, client.remove, absent)
+            deleted = delete_all(client) if all_ else existing(keys, client.remove, absent)
             async with aclosing(deleted):
                 await write(counted(deleted, advance), format_ or default_format())
         report_absent(absent)
@@ -185,10 +208,16 @@ def delete(
     run(connection, call)
 
 
-@app.command()
+@app.command(
+    cls=Command,
+    epilog="""
+    netvision status
+    netvision status --url https://records.example.com --token-file token
+    """,
+)
 @with_options
 def status(*, connection: Connection) -> None:
-    """Tell whether the server is ready, and how far."""
+    """Print whether the server is ready, and its latency."""
     from time import perf_counter
 
     from netvision_cli.escaping import escape
@@ -199,35 +228,49 @@ def status(*, connection: Connection) -> None:
         readiness = await client.readiness()
         milliseconds = (perf_counter() - started) * 1000
         if readiness.reason or readiness.status != "ready":
-            msg = f"{client.url} is {escape(readiness.status)}: {escape(readiness.reason or 'it does not say why')}"
+            reason = escape(readiness.reason or "it gives no reason")
+            msg = f"{client.url} is {escape(readiness.status)}: {reason}"
             raise ServerError(msg)
         named = {"netvision": readiness.version, "database": readiness.database, "schema": readiness.schema}
         about = ", ".join(f"{name} {escape(value)}" for name, value in named.items() if value)
-        print(f"{client.url} is ready, {milliseconds:.1f} ms away: {about or 'with its token it says more'}")
+        print(f"{client.url} is ready, {milliseconds:.1f} ms away: {about or 'give its token to see more'}")
 
     run(connection, call)
 
 
-@app.command()
+@app.command(
+    cls=Command,
+    epilog="""
+    netvision swarm
+    netvision swarm --duration 10m --fail-if 'delete.p99>50ms' --report run.html
+    netvision swarm --rate 500 --json > run.jsonl
+    """,
+)
 @with_options
 def swarm(*, connection: Connection, options: SwarmOptions) -> None:
-    """Insert and delete records for ever, and account for each."""
+    """Insert and delete records until stopped, and account for each."""
     from netvision_cli.swarm.command import run_swarm
 
     run_swarm(connection, options)
 
 
-@app.command()
+@app.command(
+    cls=Command,
+    epilog="""
+    netvision demo
+    netvision demo --duration 5s --seed 1
+    """,
+)
 @with_options
 def demo(*, options: SwarmOptions) -> None:
-    """Show a server and a swarm together, for 30 s."""
+    """Run a server and a swarm together for 30 s, and leave nothing behind."""
     from netvision_cli.demo import run_demo
 
     run_demo(options)
 
 
 def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, None]]") -> None:
-    """Do the work of a command against its server."""
+    """Run the call of a command with a client of its server."""
     import asyncio
 
     from netvision_cli.client import Client
@@ -240,10 +283,10 @@ def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, No
     sys.stdout.flush()
 
 
-async def present(
+async def existing(
     keys: Iterable[UUID], call: "Callable[[UUID], Coroutine[Any, Any, Record]]", absent: list[UUID]
 ) -> "AsyncGenerator[Record, None]":
-    """Call for each uuid; gather those that are not there."""
+    """Yield the result of a call for each uuid; collect those that do not exist."""
     for key in keys:
         try:
             yield await call(key)
@@ -252,29 +295,29 @@ async def present(
 
 
 def report_absent(absent: list[UUID]) -> None:
-    """Raise NotFound for uuids that were not there."""
+    """Raise NotFound for uuids that do not exist."""
     if absent:
         listed = ", ".join(map(str, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")  # noqa: PLR2004
         msg = f"no record has the uuid {listed}; netvision list shows which there are"
         raise NotFound(msg)
 
 
-async def everything(client: "Client") -> "AsyncGenerator[Record, None]":
-    """Delete every record, several at a time; what others delete meanwhile is passed over."""
+async def delete_all(client: "Client") -> "AsyncGenerator[Record, None]":
+    """Delete every record, several at a time; those that others delete in the meantime are skipped."""
     waiting: list[UUID] = []
     async with aclosing(client.stream()) as records:
         async for record in records:
             waiting.append(record.uuid)
             if len(waiting) == CONCURRENT_DELETES:
-                async for deleted in remove_all(client, waiting):
+                async for deleted in delete_concurrently(client, waiting):
                     yield deleted
                 waiting.clear()
-    async for deleted in remove_all(client, waiting):
+    async for deleted in delete_concurrently(client, waiting):
         yield deleted
 
 
-async def remove_all(client: "Client", keys: list[UUID]) -> "AsyncIterator[Record]":
-    """Delete records at the same time; pass on those that were there, before an error that others met."""
+async def delete_concurrently(client: "Client", keys: list[UUID]) -> "AsyncIterator[Record]":
+    """Delete records at the same time; yield those that existed before raising the error of another."""
     from asyncio import gather
 
     results = await gather(*(client.remove(key) for key in keys), return_exceptions=True)
@@ -287,14 +330,14 @@ async def remove_all(client: "Client", keys: list[UUID]) -> "AsyncIterator[Recor
 
 
 async def counted(records: "AsyncIterator[Record]", advance: Callable[[int], None]) -> "AsyncIterator[Record]":
-    """Pass records on and count them."""
+    """Yield records and count them."""
     async for record in records:
         yield record
         advance(1)
 
 
 def confirm(question: str) -> None:
-    """Ask on a terminal; without one, refuse."""
+    """Ask on a terminal; without one, raise UsageError."""
     if not sys.stdin.isatty():
         msg = f"{question} There is no terminal to ask on: add --yes"
         raise UsageError(msg)
@@ -304,20 +347,21 @@ def confirm(question: str) -> None:
 
 
 @contextmanager
-def told_how_far(how_far: Callable[[], str]) -> Iterator[None]:
-    """Add to an error how much was done before it."""
+def with_progress(progress_so_far: Callable[[], str]) -> Iterator[None]:
+    """Add to the message of an error how much was done before."""
     try:
         yield
     except NetvisionError as error:
-        error.args = (f"{error}; {how_far()}",)
+        # The message of an exception is its arguments; the exception itself keeps its class and exit status.
+        error.args = (f"{error}; {progress_so_far()}",)
         raise
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Turn what a command raises into a sentence and an exit code; a closed pipe ends it quietly.
+def error_boundary() -> Iterator[None]:
+    """Turn an exception of a command into a sentence and an exit status; a closed pipe ends it quietly.
 
-    Output is UTF-8 with bare newlines, whatever the locale says.
+    Output is UTF-8 with bare newlines, independent of the locale.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
-"""The service as its client calls it: one call is one request, and nothing is sent twice.
+"""The service as its client sees it: one call is one request, and nothing is sent twice.
 
-Calls go straight to the server, over as many kept connections as there are calls at the same time. Streams, and calls
-through a proxy, go by httpx, which can do all that HTTP can and takes a while to import.
+Requests are sent directly, over as many kept connections as there are calls at the same time. Streams, and requests
+through a proxy, use httpx, which takes longer to import.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -13,15 +13,15 @@ from uuid import UUID
 import msgspec
 
 from netvision_cli import __version__
-from netvision_cli.addresses import Address
-from netvision_cli.answers import Answer, failure
-from netvision_cli.direct_transport import DirectTransport
-from netvision_cli.errors import UnexpectedAnswer
+from netvision_cli.errors import UnexpectedResponse
+from netvision_cli.transport.address import Address
+from netvision_cli.transport.direct import DirectTransport
+from netvision_cli.transport.responses import Response, error_for_response
 
 MAX_PAGE = 1000
-"""The most records that the server answers as one page."""
+"""The most records of one page."""
 
-EVERYTHING = 10**18 - 1
+MAX_COUNT = 10**18 - 1
 """The largest count."""
 
 OK, UNAVAILABLE = 200, 503
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A record as the service answers it."""
+    """A record as the service returns it."""
 
     uuid: UUID
     text: str
 
 
 class Readiness(msgspec.Struct):
-    """What the service says of itself."""
+    """The state of the service."""
 
     status: str
     version: str = ""
@@ -53,10 +53,10 @@ encoder = msgspec.json.Encoder()
 
 
 class Transport(Protocol):
-    """What sends one call at a time to a server, and keeps its connection for the next."""
+    """Sends one request at a time to a server, and keeps its connection for the next."""
 
-    async def call(self, method: str, target: str, content: bytes = b"") -> Answer:
-        """Send one request, with a body of JSON if any, and return its whole answer; raises Unreachable."""
+    async def call(self, method: str, target: str, content: bytes = b"") -> Response:
+        """Send one request, with a body of JSON if any, and return the whole response; raises Unreachable."""
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -66,9 +66,9 @@ class Client:
     """Calls to one server; use it as an asynchronous context manager."""
 
     def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
-        """Prepare to call a server.
+        """Take the URL of a server.
 
-        `timeout` is in seconds. It holds for connecting and then for a whole answer; by httpx, for each step.
+        `timeout` is in seconds. It holds for connecting and then for a complete response; with httpx, for each step.
         """
         self.address = Address.parse(url)
         self.url = self.address.shown
@@ -93,7 +93,7 @@ class Client:
         return await self.call("POST", "/new", list_decoder, encoder.encode(records))
 
     async def page(self, count: int, after: UUID | None = None) -> list[Record]:
-        """Return the first `count` records behind `after`; up to `MAX_PAGE` of them are one page, read at once."""
+        """Return the first `count` records after a uuid, or of all; up to `MAX_PAGE` of them are one page."""
         return await self.call("GET", page_target(count, after), list_decoder)
 
     async def find(self, key: UUID) -> Record:
@@ -105,15 +105,15 @@ class Client:
         return await self.call("DELETE", f"/{key}", record_decoder)
 
     async def readiness(self) -> Readiness:
-        """Ask the server how it is; one that is not ready answers too."""
-        answer = await self.ask("GET", "/health/ready")
-        if answer.status not in {OK, UNAVAILABLE}:
-            raise failure(self.url, answer)
-        return self.parsed(answer.content, readiness_decoder)
+        """Return the state of the server, also if it is not ready."""
+        response = await self.send("GET", "/health/ready")
+        if response.status not in {OK, UNAVAILABLE}:
+            raise error_for_response(self.url, response)
+        return self.decode(response.content, readiness_decoder)
 
-    async def stream(self, count: int = EVERYTHING, after: UUID | None = None) -> AsyncGenerator[Record, None]:
-        """Read records one after another, with no more of them in memory than a chunk of the answer holds."""
-        from netvision_cli.httpx_transport import HttpxTransport
+    async def stream(self, count: int = MAX_COUNT, after: UUID | None = None) -> AsyncGenerator[Record, None]:
+        """Yield records one after another, with no more of them in memory than a chunk of the response has."""
+        from netvision_cli.transport.httpx import HttpxTransport
 
         transport = HttpxTransport(self.address, self.headers, self.timeout)
         async with aclosing(transport), aclosing(transport.stream(page_target(count, after))) as chunks:
@@ -121,19 +121,19 @@ class Client:
             async for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    yield self.parsed(line, record_decoder)
+                    yield self.decode(line, record_decoder)
             if rest:
-                yield self.parsed(rest, record_decoder)
+                yield self.decode(rest, record_decoder)
 
     async def call(self, method: str, target: str, decoder: "msgspec.json.Decoder[T]", content: bytes = b"") -> T:
-        """Send one request and decode its answer; raises the error that its status stands for."""
-        answer = await self.ask(method, target, content)
-        if not OK <= answer.status < 300:  # noqa: PLR2004 - every success
-            raise failure(self.url, answer)
-        return self.parsed(answer.content, decoder)
+        """Send one request and decode its response; raises the error for its status."""
+        response = await self.send(method, target, content)
+        if not OK <= response.status < 300:  # noqa: PLR2004 - every success
+            raise error_for_response(self.url, response)
+        return self.decode(response.content, decoder)
 
-    async def ask(self, method: str, target: str, content: bytes = b"") -> Answer:
-        """Send one request, over the free connection that was used last or over one more."""
+    async def send(self, method: str, target: str, content: bytes = b"") -> Response:
+        """Send one request, over the free connection that was used last or over a new one."""
         transport = self.free.pop() if self.free else self.connect()
         try:
             return await transport.call(method, target, content)
@@ -141,32 +141,32 @@ class Client:
             self.free.append(transport)
 
     def connect(self) -> Transport:
-        """Make one more transport, which connects when it is called."""
+        """Return a new transport, which connects when it is called."""
         transport: Transport
         if self.address.is_direct:
             transport = DirectTransport(self.address, self.headers, self.timeout)
         else:
-            from netvision_cli.httpx_transport import HttpxTransport
+            from netvision_cli.transport.httpx import HttpxTransport
 
             transport = HttpxTransport(self.address, self.headers, self.timeout)
         self.transports.append(transport)
         return transport
 
-    def parsed(self, content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-        """Decode bytes, and say so where they are not what a NetVision sends."""
+    def decode(self, content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+        """Decode bytes; raises UnexpectedResponse if they are not what a NetVision sends."""
         try:
             return decoder.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            msg = f"{self.url} does not answer as a NetVision does ({error}); check --url"
-            raise UnexpectedAnswer(msg) from error
+            msg = f"{self.url} does not respond as a NetVision does ({error}); check --url"
+            raise UnexpectedResponse(msg) from error
 
 
 def headers(token: str | None) -> Mapping[str, str]:
-    """Write what every request says of its sender."""
+    """Return the headers of every request."""
     own = {"User-Agent": f"netvision/{__version__}", "Accept": "application/json"}
     return own | {"Authorization": f"Bearer {token}"} if token else own
 
 
 def page_target(count: int, after: UUID | None) -> str:
-    """Write the path of a page, and where it starts."""
+    """Return the path of a page."""
     return f"/{count}?after={after}" if after else f"/{count}"

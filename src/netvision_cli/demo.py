@@ -1,4 +1,4 @@
-"""The whole thing in one command: a server on a temporary database, a swarm beside it, and nothing left behind."""
+"""Everything in one command: a server on a temporary database and a swarm beside it, with nothing left behind."""
 
 import os
 import signal
@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Thread
 
 from netvision_cli.errors import ServerError
-from netvision_cli.options import Connection, SwarmOptions
-from netvision_cli.output import say
+from netvision_cli.options import Connection
+from netvision_cli.output import print_status
 from netvision_cli.swarm.command import run_swarm
+from netvision_cli.swarm.options import SwarmOptions
 
 DURATION_SECONDS = 30.0
 STOP_SECONDS = 15
@@ -27,12 +28,12 @@ def run_demo(options: SwarmOptions) -> None:
         options = replace(options, duration=DURATION_SECONDS)
     interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="netvision-") as folder, server(Path(folder)) as url:
-        say(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
+        print_status(f"a netvision-api with a temporary SQLite database listens on {url}; this is the swarm:")
         run_swarm(Connection(url=url), options, "demo")
 
 
 def interrupt_on_signals() -> None:
-    """Have the signals that would end this process at once interrupt it instead, so that it cleans up."""
+    """Handle the signals that would end this process at once like Ctrl-C, so that it cleans up."""
     for name in ("SIGTERM", "SIGHUP"):
         if number := getattr(signal, name, None):
             signal.signal(number, signal.default_int_handler)
@@ -42,8 +43,8 @@ def interrupt_on_signals() -> None:
 def server(folder: Path) -> Iterator[str]:
     """Run a server with its database in a folder; yields its URL.
 
-    It has a session of its own, or Ctrl-C would stop it before the swarm is done, and it ends with its standard input,
-    which ends with this process.
+    It has a session of its own, or Ctrl-C would stop it before the swarm is done, and it stops when its standard input
+    closes, as that does with this process.
     """
     command = [sys.executable, "-m", "netvision_api", "serve", "--port", "0", "--until-stdin-closes"]
     settings = {"NETVISION_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}"}
@@ -64,25 +65,25 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def announced_url(process: "subprocess.Popen[str]") -> str:
-    """Wait until the server says where it listens; from then on pass on what it says."""
-    said: list[str] = []
+    """Wait until the server announces its URL; from then on forward what it prints."""
+    printed: list[str] = []
     for line in process.stderr or ():
         if line.startswith(ANNOUNCEMENT):
-            Thread(target=pass_on, args=(process.stderr,), daemon=True).start()
+            Thread(target=forward, args=(process.stderr,), daemon=True).start()
             return line.removeprefix(ANNOUNCEMENT).strip()
-        said.append(line)
-    msg = f"the server did not start: {''.join(said).strip() or 'it said nothing'}"
+        printed.append(line)
+    msg = f"the server did not start: {''.join(printed).strip() or 'it printed nothing'}"
     raise ServerError(msg)
 
 
-def pass_on(lines: Iterable[str]) -> None:
-    """Say what the server says, wherever standard error goes by then: a panel may have taken it over."""
+def forward(lines: Iterable[str]) -> None:
+    """Forward the server's lines to wherever standard error goes by then: a panel may have redirected it."""
     for line in lines:
         sys.stderr.write(line)
 
 
 def stop(process: "subprocess.Popen[str]") -> None:
-    """Stop the server, kindly first."""
+    """Stop the server, by force if it takes too long."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

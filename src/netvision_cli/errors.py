@@ -1,20 +1,21 @@
-"""What can go wrong, as a tree; each branch has its exit code.
+"""What can go wrong, as a tree; each branch has its exit status.
 
 NetvisionError
-├── UsageError            2  the command makes no sense
-├── ServerError           1  the server failed (5xx), or answered what it must not
-│   └── UnexpectedAnswer  1  not what a NetVision answers
-├── Unreachable           3  no answer
-│   ├── NotConnected      3  the request was never sent
-│   ├── ConnectionLost    3  the request may have been served
-│   └── TimedOut          3  the request may have been, or may yet be, served
-├── Refused               4  the server says no (4xx)
-│   ├── NotFound          4
-│   └── Unauthorized      4
-├── Unbalanced            5  the swarm's account does not balance
-├── Unchecked             6  the swarm's account could not be checked
-├── ThresholdMissed      99  a number of the swarm is not as it should be
-└── Interrupted         130
+├── UsageError               2  the command makes no sense
+├── ServerError              1  the server failed (5xx)
+│   └── UnexpectedResponse   1  the response is not one of a NetVision
+├── Unreachable              3  no response
+│   ├── NotConnected         3  the request was never sent
+│   ├── ConnectionLost       3  the request may have been served
+│   └── TimedOut             3  the request may have been served, or may still be
+├── Refused                  4  the server rejects the request (4xx)
+│   ├── NotFound             4
+│   ├── Unauthorized         4
+│   └── RefusedForNow        4  the same request may be served later
+├── Unbalanced               5  the account of a swarm does not balance
+├── Unchecked                6  the account of a swarm could not be checked
+├── ThresholdMissed         99  a metric of a swarm is beyond its threshold
+└── Interrupted            130
 """
 
 
@@ -23,7 +24,7 @@ class NetvisionError(Exception):
 
     exit_code = 1
     retry_after: float | None = None
-    """How many seconds the server asks to wait, where it does."""
+    """How many seconds the server asks to wait, if it does."""
 
     may_land_late = False
     """Whether the request may still be served after this error."""
@@ -39,14 +40,14 @@ class ServerError(NetvisionError):
     """The server failed."""
 
 
-class UnexpectedAnswer(ServerError):  # noqa: N818 - it names the answer
-    """The answer is not one that a NetVision gives."""
+class UnexpectedResponse(ServerError):  # noqa: N818 - it names the response
+    """The response is not one that a NetVision sends."""
 
     may_land_late = True
 
 
 class Unreachable(NetvisionError):  # noqa: N818 - the state of the server
-    """No answer came."""
+    """No response arrived."""
 
     exit_code = 3
 
@@ -56,24 +57,24 @@ class NotConnected(Unreachable):
 
 
 class ConnectionLost(Unreachable):
-    """The connection ended before the answer did."""
+    """The connection ended before the response was complete."""
 
     may_land_late = True
 
 
 class TimedOut(Unreachable):
-    """The answer took too long."""
+    """The response took too long."""
 
     may_land_late = True
 
 
 class Refused(NetvisionError):  # noqa: N818 - what the server did
-    """The server says no."""
+    """The server rejects the request."""
 
     exit_code = 4
 
     def __init__(self, message: str, problem: str = "") -> None:
-        """Give the server's reason, and the name of the problem."""
+        """Take the server's reason, and the name of the problem."""
         super().__init__(message)
         self.problem = problem
 
@@ -83,28 +84,36 @@ class NotFound(Refused):
 
 
 class Unauthorized(Refused):
-    """The server wants another token, or any."""
+    """The server requires a token, or another one."""
+
+
+class RefusedForNow(Refused):
+    """The server does not serve this request now, and may do so later: too many requests, or no NetVision behind it."""
 
 
 class Unbalanced(NetvisionError):  # noqa: N818 - the state of the account
-    """Records were lost, resurrected, corrupt or deleted twice."""
+    """Records were lost, resurrected, corrupt or duplicated."""
 
     exit_code = 5
 
 
 class Unchecked(NetvisionError):  # noqa: N818 - the state of the account
-    """The final read could not be had."""
+    """The final read was not possible."""
 
     exit_code = 6
 
 
-class ThresholdMissed(NetvisionError):  # noqa: N818 - what the run did
-    """A number of the run is beyond what `--fail-if` allows."""
+class ThresholdMissed(NetvisionError):  # noqa: N818 - the result of the run
+    """A metric of the run is beyond what `--fail-if` allows."""
 
     exit_code = 99
 
 
 class Interrupted(NetvisionError):  # noqa: N818 - what the user did
-    """The user would not wait for the end."""
+    """The user did not wait for the end."""
 
     exit_code = 130
+
+
+RETRYABLE = (ServerError, Unreachable, RefusedForNow)
+"""The errors after which the same request may succeed."""

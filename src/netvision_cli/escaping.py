@@ -1,4 +1,4 @@
-"""Text of others, made safe to show: it can break no line and drive no terminal, and tells no password."""
+"""Text from elsewhere, made safe to print: no line breaks, no terminal codes, no passwords."""
 
 import re
 import unicodedata
@@ -9,12 +9,12 @@ ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
 def escape(text: str) -> str:
-    """Show what would break a line, drive a terminal or turn its writing around."""
+    """Escape what would break a line, control a terminal or change the direction of writing."""
     return text if text.isalnum() else "".join(map(escape_character, text))
 
 
 def escape_character(character: str) -> str:
-    """Show one character."""
+    """Escape one character if needed."""
     if character in ESCAPES:
         return ESCAPES[character]
     if unicodedata.category(character) not in UNPRINTABLE and character not in BIDI_CONTROLS:
@@ -24,5 +24,5 @@ def escape_character(character: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Leave out the user and the password of a URL."""
+    """Remove the user and the password from a URL."""
     return re.sub(r"(?<=//)[^/@]*@", "", text)

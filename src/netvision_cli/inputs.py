@@ -1,4 +1,4 @@
-"""Where texts and uuids come from: arguments, lines, JSON, NDJSON and CSV."""
+"""Texts and uuids from arguments, lines, JSON, NDJSON and CSV."""
 
 import csv
 import re
@@ -21,23 +21,23 @@ STDIN = "-"
 BOM = b"\xef\xbb\xbf"
 
 
-class Given(msgspec.Struct, forbid_unknown_fields=True):
-    """A text that a file gives, with its uuid if it has one."""
+class NewRecord(msgspec.Struct, forbid_unknown_fields=True):
+    """A text to store, with its uuid if it has one."""
 
     text: str
     uuid: UUID | None = None
 
 
 def parse_uuid(text: str) -> UUID:
-    """Read a uuid as the service does: hyphenated, or 32 hex digits."""
+    """Parse a uuid as the service does: hyphenated, or 32 hex digits."""
     if not is_uuid(text):
         msg = f"{text!r} is not a uuid; netvision list shows which there are"
         raise UsageError(msg)
     return UUID(text)
 
 
-def read_texts(texts: list[str], file: Path | None) -> Iterator[Given]:
-    """Read what is to be stored: from a file, from standard input, or from the arguments themselves."""
+def read_texts(texts: list[str], file: Path | None) -> Iterator[NewRecord]:
+    """Read the texts to store: from a file, from standard input, or from the arguments themselves."""
     if file is not None:
         yield from read_file(file)
     elif texts == [STDIN]:
@@ -46,19 +46,19 @@ def read_texts(texts: list[str], file: Path | None) -> Iterator[Given]:
         yield from map(from_argument, texts)
 
 
-def from_argument(text: str) -> Given:
-    """Take an argument for a text; one that is not UTF-8 has surrogates in it."""
+def from_argument(text: str) -> NewRecord:
+    """Return an argument as a text; one that is not UTF-8 contains surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
         msg = f"{text!a} is not UTF-8"
         raise UsageError(msg) from error
-    return Given(text)
+    return NewRecord(text)
 
 
-def read_file(path: Path) -> Iterator[Given]:
-    """Read a file by its ending: .json, .ndjson, .jsonl, .csv, else one text per line."""
-    readers: dict[str, Callable[[BufferedReader, str], Iterator[Given]]]
+def read_file(path: Path) -> Iterator[NewRecord]:
+    """Read a file by its suffix: .json, .ndjson, .jsonl, .csv, else one text per line."""
+    readers: dict[str, Callable[[BufferedReader, str], Iterator[NewRecord]]]
     readers = {".json": read_json, ".ndjson": read_ndjson, ".jsonl": read_ndjson, ".csv": read_csv}
     try:
         with path.open("rb") as file:
@@ -68,14 +68,14 @@ def read_file(path: Path) -> Iterator[Given]:
         raise UsageError(msg) from error
 
 
-def read_lines(file: Iterable[bytes], name: str) -> Iterator[Given]:
+def read_lines(file: Iterable[bytes], name: str) -> Iterator[NewRecord]:
     """Read one text per line; an empty line is an empty text, and a line may end as on Windows."""
     for number, line in enumerate(file, 1):
-        yield Given(decode(line.removesuffix(b"\n").removesuffix(b"\r"), name, number))
+        yield NewRecord(decode(line.removesuffix(b"\n").removesuffix(b"\r"), name, number))
 
 
 def decode(line: bytes, name: str, number: int) -> str:
-    """Read a line as UTF-8."""
+    """Decode a line as UTF-8."""
     try:
         return line.decode()
     except UnicodeDecodeError as error:
@@ -83,21 +83,21 @@ def decode(line: bytes, name: str, number: int) -> str:
         raise UsageError(msg) from error
 
 
-def read_json(file: BufferedReader, name: str) -> Iterator[Given]:
+def read_json(file: BufferedReader, name: str) -> Iterator[NewRecord]:
     """Read an array of texts or records."""
-    items: list[Given | str] = parse(file.read(), list[Given | str], name)
-    yield from map(as_given, items)
+    items: list[NewRecord | str] = parse(file.read(), list[NewRecord | str], name)
+    yield from map(as_new_record, items)
 
 
-def read_ndjson(file: BufferedReader, name: str) -> Iterator[Given]:
+def read_ndjson(file: BufferedReader, name: str) -> Iterator[NewRecord]:
     """Read one text or record per line."""
     for number, line in enumerate(file, 1):
         if line.strip():
-            yield as_given(parse(line, Given | str, f"line {number} of {name}"))
+            yield as_new_record(parse(line, NewRecord | str, f"line {number} of {name}"))
 
 
-def read_csv(file: BufferedReader, name: str) -> Iterator[Given]:
-    """Read the columns `text` and, where there is one, `uuid`."""
+def read_csv(file: BufferedReader, name: str) -> Iterator[NewRecord]:
+    """Read the columns `text` and, if there is one, `uuid`."""
     csv.field_size_limit(sys.maxsize)
     if file.peek(len(BOM)).startswith(BOM):
         file.read(len(BOM))
@@ -113,34 +113,34 @@ def read_csv(file: BufferedReader, name: str) -> Iterator[Given]:
         raise UsageError(msg) from error
 
 
-def from_row(row: dict[str, str | None]) -> Given:
-    """Read a row of CSV; raises ValueError where it is no record."""
+def from_row(row: dict[str, str | None]) -> NewRecord:
+    """Parse a row of CSV; raises ValueError if it is not a record."""
     text, key = row["text"], row.get("uuid")
     if text is None:
-        msg = "it has no text"
+        msg = "no text"
         raise ValueError(msg)
     if key and not is_uuid(key):
         msg = f"{key!r} is not a uuid"
         raise ValueError(msg)
-    return Given(text, UUID(key) if key else None)
+    return NewRecord(text, UUID(key) if key else None)
 
 
-def parse(content: bytes, kind: Any, name: str) -> Any:  # noqa: ANN401 - the shape decides
-    """Parse JSON of a known shape."""
+def parse(content: bytes, type_: Any, name: str) -> Any:  # noqa: ANN401 - as the type says
+    """Decode JSON of a known type."""
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"{name} holds neither texts nor records ({error})"
         raise UsageError(msg) from error
 
 
-def as_given(item: Given | str) -> Given:
-    """Take a bare text for a record without a uuid."""
-    return Given(item) if isinstance(item, str) else item
+def as_new_record(item: NewRecord | str) -> NewRecord:
+    """Return a bare text as a record without a uuid."""
+    return NewRecord(item) if isinstance(item, str) else item
 
 
 def read_uuids(arguments: Iterable[str]) -> Iterator[UUID]:
-    """Read uuids from arguments, or from the first column of standard input where there is but `-`."""
+    """Read uuids from arguments, or from the first column of standard input if the only one is `-`."""
     if list(arguments) != [STDIN]:
         yield from map(parse_uuid, arguments)
         return

@@ -1,9 +1,9 @@
-"""The uuids that a client makes: version 7, all with the prefix of their run, ascending by batch and place.
+"""The uuids that a client generates: version 7, with a common prefix per run, ascending by batch and position.
 
     48 bits of time | version | 12 bits of the run | variant | 12 bits of the run | 36 of the batch | 14 of the position
 
-The time is that of the run's start, in milliseconds, and the run has 24 random bits. So whoever knows the run tells its
-records from all others, reads nothing but its own with `after`, and finds a record's batch in its key.
+The time is that of the run's start, in milliseconds, and the run has 24 random bits. So a client that knows the run can
+tell its records from all others, read only its own with `after`, and find the batch of a record in its key.
 """
 
 import os
@@ -22,7 +22,7 @@ MAX_BATCH = 2**POSITION_BITS
 
 
 class Place(NamedTuple):
-    """Where a record stands in its run; batches count from 1, positions from 0."""
+    """The place of a record in its run; batches count from 1, positions from 0."""
 
     batch: int
     position: int
@@ -36,12 +36,12 @@ class Run:
 
     @classmethod
     def start(cls) -> Self:
-        """Begin a run now."""
+        """Start a run now."""
         return cls.of(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(RUN_BITS // 8)))
 
     @classmethod
     def of(cls, milliseconds: int, tag: int) -> Self:
-        """Begin the run of a point in time and 24 bits."""
+        """Return the run of a point in time and 24 bits."""
         high, low = divmod(tag, 2**12)
         return cls(milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low << TAIL_BITS)
 
@@ -52,20 +52,20 @@ class Run:
 
     @property
     def ceiling(self) -> UUID:
-        """Return the uuid behind which the run has no record."""
+        """Return the uuid after which the run has no record."""
         return UUID(int=self.prefix | 2**TAIL_BITS - 1)
 
     def key(self, batch: int, position: int) -> UUID:
-        """Make the uuid of one record."""
+        """Return the uuid of one record."""
         return UUID(int=self.prefix | batch << POSITION_BITS | position)
 
     def place(self, key: UUID) -> Place | None:
-        """Find where a record stands in this run; None for a record of anyone else's."""
+        """Return the place of a record in this run; None for a record from elsewhere."""
         tail = key.int ^ self.prefix
         return Place(*divmod(tail, MAX_BATCH)) if tail < 2**TAIL_BITS else None
 
     def keys(self) -> Iterator[UUID]:
-        """Make one uuid after another."""
+        """Yield one uuid after another."""
         number = MAX_BATCH
         while True:
             yield UUID(int=self.prefix | number)

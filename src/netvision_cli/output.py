@@ -1,4 +1,4 @@
-"""What reaches the terminal: records on standard output, words on standard error."""
+"""Output: records on standard output, messages on standard error."""
 
 import csv
 import os
@@ -15,22 +15,22 @@ from netvision_cli.options import Format
 
 
 def default_format() -> Format:
-    """Choose a table for a terminal, and lines for a pipe."""
+    """Return the format if none is given: a table on a terminal, lines in a pipe."""
     return Format.TABLE if sys.stdout.isatty() else Format.TEXT
 
 
-def say(message: str) -> None:
-    """Tell the user something that is no data."""
+def print_status(message: str) -> None:
+    """Print a message that is not data."""
     print(message, file=sys.stderr, flush=True)
 
 
 def discard_stdout() -> None:
-    """Write nowhere from now on: the reader of the pipe is gone, and nobody is to be told."""
+    """Discard all further output: the reader of the pipe is gone, and that is no error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def write(records: AsyncIterator[Record], format_: Format) -> int:
-    """Write records as they come, and return how many there were; nothing before the first one came."""
+    """Write records as they arrive, and return their number; nothing is written before the first one."""
     count = 0
     async for record in records:
         print(("" if count else HEADS[format_]) + ROWS[format_](record, count), end="")
@@ -40,27 +40,27 @@ async def write(records: AsyncIterator[Record], format_: Format) -> int:
 
 
 def table_row(record: Record, _count: int) -> str:
-    """Write a record for a reader."""
+    """Format a record for a terminal."""
     return f"{record.uuid}  {escape(record.text)}\n"
 
 
 def text_row(record: Record, _count: int) -> str:
-    """Write a record for a pipe."""
+    """Format a record for a pipe."""
     return f"{record.uuid}\t{escape(record.text)}\n"
 
 
 def json_row(record: Record, count: int) -> str:
-    """Write a record of an array."""
+    """Format a record as an item of an array."""
     return (",\n" if count else "") + msgspec.json.encode(record).decode()
 
 
 def ndjson_row(record: Record, _count: int) -> str:
-    """Write a record as a line of JSON."""
+    """Format a record as a line of JSON."""
     return msgspec.json.encode(record).decode() + "\n"
 
 
 def csv_row(record: Record, _count: int) -> str:
-    """Write a record as CSV."""
+    """Format a record as a row of CSV."""
     row = StringIO(newline="")
     csv.writer(row).writerow((record.uuid, record.text))
     return row.getvalue()
@@ -81,16 +81,16 @@ ROWS: dict[Format, Callable[[Record, int], str]] = {
 
 
 @contextmanager
-def progress(doing: str) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many records are done; yields the function to count them with."""
+def progress(action: str) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many records are done; yields the function that counts them."""
     if not sys.stderr.isatty():
         yield lambda _count: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn(f"{doing} {{task.completed}} records"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn(f"{action} {{task.completed}} records"), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(doing, total=None)
+        task = bar.add_task(action, total=None)
         yield lambda count: bar.advance(task, count)

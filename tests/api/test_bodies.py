@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netvision_api.settings import Bytes, Settings
+from netvision_api.settings import Settings
 from tests.databases import AnyDatabase
 from tests.servers import served
 
@@ -157,7 +157,7 @@ SMALL_BODY = 1000
 @pytest.fixture(scope="module")
 def small_service(shared_database: AnyDatabase) -> Iterator[str]:
     """A service with limits that are easy to pass."""
-    limits = {"max_body": Bytes(SMALL_BODY), "max_records": 3, "max_text": 10}
+    limits = {"max_body": SMALL_BODY, "max_records": 3, "max_text": 10}
     with served(Settings(database_url=shared_database.url, port=0, migrate=False, **limits)) as url:  # type: ignore[arg-type]
         yield url
 

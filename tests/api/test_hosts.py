@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from netvision_api.settings import Secret, Settings
+from netvision_api.settings import Settings
 from tests.api.services import service_on
 from tests.api.wire import exchange, statuses
 
@@ -13,7 +13,7 @@ ANY_HOST = ["evil.example", "records.example:443", "192.0.2.1", "[::1]:8000", "l
 
 
 def test_bound_elsewhere_with_a_token_any_host_is_served(tmp_path: Path) -> None:
-    with service_on(tmp_path, host="0.0.0.0", token=Secret(TOKEN)) as service:
+    with service_on(tmp_path, host="0.0.0.0", token=TOKEN) as service:
         url = service.url.replace("0.0.0.0", "127.0.0.1")
         for host in ANY_HOST:
             head = f"GET /0 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n".encode()
@@ -22,7 +22,7 @@ def test_bound_elsewhere_with_a_token_any_host_is_served(tmp_path: Path) -> None
 
 
 def test_a_token_does_not_make_a_foreign_host_ours(tmp_path: Path) -> None:
-    with service_on(tmp_path, token=Secret(TOKEN)) as service:
+    with service_on(tmp_path, token=TOKEN) as service:
         headers = {"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}
         assert service.request("GET", "/0", headers=headers).status_code == 421
 

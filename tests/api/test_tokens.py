@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from netvision_api.settings import ConfigurationError, Secret, Settings
+from netvision_api.settings import ConfigurationError, Settings
 from tests.api.services import Service, service_on
 from tests.api.wire import BODY, HOST, JSON, connect, exchange, problem, statuses
 from tests.cli.commands import netvision
@@ -91,7 +91,7 @@ def lost() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     url = f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/records"
-    with served(Settings(database_url=url, port=0, token=Secret(TOKEN))) as address:
+    with served(Settings(database_url=url, port=0, token=TOKEN)) as address:
         yield address
 
 
@@ -205,7 +205,7 @@ def test_bound_elsewhere_without_a_token_it_says_how_to_make_one(url: str) -> No
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost.example", ""])
 @pytest.mark.parametrize("tokens", [{}, {"read_token": READ}])
-def test_no_other_address_does_without_a_token(host: str, tokens: dict[str, Secret]) -> None:
+def test_no_other_address_does_without_a_token(host: str, tokens: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="NETVISION_TOKEN"):
         Settings(host=host, **tokens)  # type: ignore[arg-type]
 
@@ -222,7 +222,7 @@ def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(tmp_path: Path,
             Settings(**where)
         read = {f"read_{name}": value for name, value in where.items()}
         with pytest.raises(ConfigurationError, match="NETVISION_READ_TOKEN"):
-            Settings(token=Secret(TOKEN), **read)  # type: ignore[arg-type]
+            Settings(token=TOKEN, **read)  # type: ignore[arg-type]
 
 
 def test_a_short_token_is_exit_code_2_and_not_shown(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_token_may_come_from_a_file_and_the_option_wins(url: str, tmp_path: Pa
 
 def test_no_representation_of_the_settings_shows_a_secret() -> None:
     settings = Settings(
-        database_url=f"postgresql://u:{PASSWORD}@localhost/x", token=Secret(TOKEN), read_token=Secret(READ)
+        database_url=f"postgresql://u:{PASSWORD}@localhost/x", token=TOKEN, read_token=READ
     )
     assert settings.tokens == (TOKEN.encode(),)
     check_silent(f"{settings!r} {settings}")

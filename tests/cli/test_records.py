@@ -12,7 +12,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from netvision_api.settings import Bytes, Settings
+from netvision_api.settings import Settings
 from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
 from netvision_cli.inputs import Given, read_file, read_lines
@@ -236,7 +236,7 @@ def test_what_was_stored_before_an_error_is_printed_and_told(service: str, datab
 @on_sqlite
 def test_a_batch_that_is_too_large_for_the_server_goes_in_parts(shared_database: AnyDatabase) -> None:
     shared_database.wipe()
-    small = Settings(database_url=shared_database.url, port=0, migrate=False, max_records=100, max_body=Bytes(20_000))
+    small = Settings(database_url=shared_database.url, port=0, migrate=False, max_records=100, max_body=20_000)
     with served(small) as url:
         done = netvision(url, "add", "-", given="some text\n" * 1001)
     assert (done.code, len(set(done.lines)), shared_database.count()) == (0, 1001, 1001)

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from netvision_api.http.headers import DEFAULT_HEADERS, REQUEST_ID, request_id
 from netvision_api.http.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, encode
-from netvision_api.settings import Seconds, Settings
+from netvision_api.settings import Settings
 
 MAX_URL = 2**13
 MAX_HEAD = 2**16
@@ -31,7 +31,7 @@ class RejectedRequestError(Exception):
 class Protocol(HttpToolsProtocol):
     """One connection; a timer runs while its request is incomplete."""
 
-    def __init__(self, *arguments: Any, header_timeout: Seconds, body_timeout: Seconds, **others: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *arguments: Any, header_timeout: float, body_timeout: float, **others: Any) -> None:  # noqa: ANN401 - uvicorn's own
         """Take uvicorn's own arguments, and the timeouts in seconds."""
         super().__init__(*arguments, **others)
         self.header_timeout = header_timeout

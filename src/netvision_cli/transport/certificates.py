@@ -1,4 +1,4 @@
-"""The certificates that vouch for servers: those that httpx trusts, or that the environment names."""
+"""The certificates that servers are verified with: those of httpx, or those that the environment names."""
 
 from functools import cache
 from ssl import SSLContext
@@ -8,7 +8,7 @@ from netvision_cli.errors import UsageError
 
 @cache
 def certificates() -> SSLContext:
-    """Load the certificates; raises UsageError where the environment names what is none."""
+    """Load the certificates; raises UsageError if the environment names something else."""
     from httpx import create_ssl_context
 
     try:

@@ -1,4 +1,4 @@
-"""Where a server is: its URL taken apart."""
+"""The address of a server: its URL, parsed."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_PORT = 65_535
 MAX_LABEL = 63
 
 is_plain = re.compile(r"[!$-;=A-Z\[\]_a-z~]+").fullmatch
-"""A URL that can be sent as it is written: nothing in it is to be escaped, and no `@` ends a user and a password."""
+"""A URL that can be sent as it is written: nothing in it needs escaping, and there is no user or password."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Address:
     host: str
     port: int
     path: str
-    """What goes before every path of the service: nothing, or `/below/this`."""
+    """The prefix of every path of the service: empty, or `/below/this`."""
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Take a URL apart; raises UsageError where it names no server."""
+        """Parse a URL; raises UsageError if it does not name a server."""
         try:
             parts = urlsplit(url)
             port = PORTS[parts.scheme] if parts.port is None else parts.port
@@ -48,7 +48,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Tell whether the server is on this machine."""
+        """Return whether the server is on this machine."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -56,27 +56,27 @@ class Address:
 
     @property
     def is_direct(self) -> bool:
-        """Tell whether requests can go straight to the server: no proxy, and nothing of the URL to translate."""
+        """Return whether requests can be sent directly: there is no proxy, and the URL needs no escaping."""
         return bool(is_plain(self.url)) and (self.is_local or not is_behind_proxy(self.host))
 
     @property
     def shown(self) -> str:
-        """Return the URL as it may be shown to anybody."""
+        """Return the URL without user and password."""
         return without_password(self.url)
 
 
 def not_a_url(url: str) -> UsageError:
-    """Say that a URL names no server."""
+    """Return the error that a URL does not name a server."""
     return UsageError(f"{without_password(url)!r} is not the URL of a server; write it as http://127.0.0.1:8000")
 
 
 def is_host(name: str) -> bool:
-    """Tell whether a name can be one of a host, by the lengths of its parts."""
+    """Return whether a name can be that of a host, by the lengths of its labels."""
     return all(0 < len(label) <= MAX_LABEL for label in name.removesuffix(".").split("."))
 
 
 def is_behind_proxy(host: str) -> bool:
-    """Tell whether the environment names a proxy, and does not exempt this host."""
+    """Return whether the environment names a proxy and does not exempt this host."""
     from urllib.request import getproxies, proxy_bypass
 
     return any(name != "no" for name in getproxies()) and not proxy_bypass(host)

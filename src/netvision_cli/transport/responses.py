@@ -1,0 +1,159 @@
+"""A response, and how a failed call becomes an error: one sentence that names the next command."""
+
+import os
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from ssl import SSLCertVerificationError, SSLError
+from typing import NamedTuple
+
+import msgspec
+
+from netvision_cli.errors import (
+    ConnectionLost,
+    NetvisionError,
+    NotConnected,
+    NotFound,
+    Refused,
+    RefusedForNow,
+    ServerError,
+    TimedOut,
+    Unauthorized,
+    UnexpectedResponse,
+)
+from netvision_cli.escaping import escape
+from netvision_cli.transport.address import Address
+
+NOT_SAVED = "not-saved"
+"""The outcome of a request that a NetVision failed to serve and will not serve later; no proxy sends it."""
+
+ABSENT = "record-not-found"
+"""The problem that proves a record absent; any other 404 means that the request never reached the records."""
+
+MAX_RETRY_AFTER = 60.0
+
+find_number = re.compile(r"\[Errno (\d+)\]").search
+"""If no address of a name could be connected to, asyncio reports all of them in one text."""
+
+
+class Response(NamedTuple):
+    """A complete response to one request."""
+
+    status: int
+    content: bytes
+    retry_after: str = ""
+    """The header of that name, if any."""
+
+
+class ProblemDetails(msgspec.Struct):
+    """What the client reads of an error response."""
+
+    type: str = ""
+    title: str = ""
+    detail: str = ""
+    outcome: str = ""
+
+
+problem_decoder = msgspec.json.Decoder(ProblemDetails)
+
+
+def error_for_response(url: str, response: Response) -> NetvisionError:
+    """Return the error for a response that is no success."""
+    try:
+        problem = problem_decoder.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = ProblemDetails()
+    reason = escape(problem.detail or problem.title or phrase(response.status))
+    error = error_for_status(response.status, f"{url} responded with {response.status}: {reason}", problem)
+    error.retry_after = seconds(response.retry_after)
+    return error
+
+
+def error_for_status(status: int, message: str, problem: ProblemDetails) -> NetvisionError:
+    """Return the error for a status."""
+    error: NetvisionError
+    name = problem.type.rpartition(":")[2]
+    match status:
+        case 404 if name == ABSENT:
+            return NotFound(message, name)
+        case 404:
+            error = RefusedForNow(f"{message}; check --url")
+        case 401 | 403:
+            return Unauthorized(f"{message}; give its token with --token-file or NETVISION_TOKEN", name)
+        case 408:
+            error = TimedOut(message)
+        case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            error = ServerError(message)
+            error.may_land_late = problem.outcome != NOT_SAVED
+        case 429:
+            error = RefusedForNow(message)
+        case status if status >= HTTPStatus.BAD_REQUEST:
+            return Refused(message, name)
+        case _:
+            return UnexpectedResponse(f"{message}; that is not the response of a NetVision, check --url")
+    return error
+
+
+def phrase(status: int) -> str:
+    """Return the name of a status, empty if it has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def seconds(retry_after: str) -> float | None:
+    """Parse a Retry-After in seconds; a date is ignored."""
+    is_number = retry_after.isascii() and retry_after.isdecimal()
+    return min(float(retry_after), MAX_RETRY_AFTER) if is_number else None
+
+
+def not_connected(address: Address, error: BaseException) -> NotConnected:
+    """Return the error that there is no server."""
+    step = "Start one: netvision-api serve" if address.is_local else "Name another with --url"
+    return NotConnected(f"no server at {address.shown} ({describe_cause(error)}). {step}")
+
+
+def timed_out(address: Address, timeout: float) -> TimedOut:
+    """Return the error that the response took too long."""
+    return TimedOut(f"{address.shown} did not respond within {timeout:g} s; wait longer with --timeout")
+
+
+def connection_lost(address: Address, error: BaseException) -> ConnectionLost:
+    """Return the error that the response was not complete."""
+    return ConnectionLost(
+        f"{address.shown} ended the connection before its response was complete ({describe_cause(error)})"
+    )
+
+
+def describe_cause(error: BaseException) -> str:
+    """Describe the error of the operating system or of TLS that caused another one, else that one itself."""
+    words = filter(None, map(describe_os_error, causes(error)))
+    return next(words, str(error) or type(error).__name__)
+
+
+def describe_os_error(error: BaseException) -> str | None:
+    """Return the description of an error of the operating system or of TLS, None for any other."""
+    match error:
+        case SSLCertVerificationError():
+            return error.verify_message
+        case SSLError():
+            return (error.reason or "no TLS").replace("_", " ").lower()
+        case OSError(errno=int(number)):
+            return (os.strerror(number) if number > 0 else str(error.strerror)).lower()
+        case TimeoutError():
+            return "no response"
+        case OSError() if found := find_number(str(error)):
+            return os.strerror(int(found[1])).lower()
+        case _:
+            return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            yield from causes(cause.exceptions[0])
+        cause = cause.__cause__ or cause.__context__
