@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
+import pytest
 from sqlalchemy import make_url
 
 GIVEN_URL = os.environ.get("NETVISION_TEST_DATABASE_URL")
@@ -21,6 +22,9 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 """Which of several test processes this one is; the names of its databases end with it."""
 
 QUERY_SECONDS = 60
+
+on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
+"""Run a test on one database only: it is about the client, or about what the service refuses before its database."""
 
 T = TypeVar("T")
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from ssl import SSLContext
 from typing import IO, NamedTuple
 
-import pytest
 from typer.testing import CliRunner
 
 from netvision_cli.cli import app
@@ -24,9 +23,6 @@ COMMAND = (sys.executable, "-m", "netvision_cli")
 END_SECONDS = 60
 TERMINAL_SIZE = (24, 160)
 DISPLAY_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM")
-
-on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-"""Run a test on one database only, where the client is what it is about."""
 
 
 class Ended(NamedTuple):

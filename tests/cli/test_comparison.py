@@ -6,8 +6,9 @@ import pytest
 
 from netvision_cli.errors import UsageError
 from netvision_cli.swarm.comparison import compare, read_summary
-from tests.cli.commands import invoke, netvision, on_sqlite
+from tests.cli.commands import invoke, netvision
 from tests.cli.test_thresholds import SUMMARY
+from tests.databases import on_sqlite
 
 
 def rows_of(text: str) -> dict[str, list[str]]:

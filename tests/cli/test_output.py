@@ -1,6 +1,5 @@
 """What reaches a terminal and a pipe: records as data, words apart from them, and nothing that text could command."""
 
-import ast
 import csv
 import json
 import re
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -19,8 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-import netvision_api
-import netvision_cli
 from netvision_cli.cli import app
 from netvision_cli.escaping import escape
 from tests.cli.commands import (
@@ -29,12 +25,11 @@ from tests.cli.commands import (
     http_answer,
     invoke,
     netvision,
-    on_sqlite,
     on_terminal,
     raw_server,
     running,
 )
-from tests.databases import AnyDatabase
+from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import wait_until
 
 COMMANDS = ("add", "list", "get", "delete", "status", "swarm", "demo")
@@ -359,42 +354,3 @@ app(["get", "{KEY}"], standalone_mode=False)
 """
     with raw_server(http_answer("200 OK", f'{{"uuid": "{KEY}", "text": "a"}}')) as server:
         assert loaded_after(program, server.url) == ["msgspec"]
-
-
-def imports(package: Path) -> Iterator[str]:
-    """Name everything that the modules of a package import."""
-    for path in package.rglob("*.py"):
-        yield from imports_of(path)
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Name everything that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-
-
-@pytest.mark.parametrize(
-    ("package", "other"), [(netvision_cli, "netvision_api"), (netvision_api, "netvision_cli")], ids=["client", "server"]
-)
-def test_client_and_server_do_not_import_each_other(package: object, other: str) -> None:
-    folder = Path(str(getattr(package, "__file__", ""))).parent
-    names = list(imports(folder))
-    assert len(names) > 20
-    assert not [name for name in names if name.partition(".")[0] == other]
-
-
-def test_the_workload_knows_no_command_line_and_no_display() -> None:
-    source = Path(netvision_cli.__file__).parents[1]
-    waiting, seen, names = ["netvision_cli.swarm.workload"], set[str](), set[str]()
-    while waiting:
-        module = waiting.pop()
-        seen.add(module)
-        path = source / f"{module.replace('.', '/')}.py"
-        found = set(imports_of(path)) if path.exists() else set()
-        names |= {name.partition(".")[0] for name in found}
-        waiting += [name for name in found - seen if name.startswith("netvision_cli.")]
-    assert len(seen) > 5
-    assert not names & {"typer", "rich"}

@@ -16,8 +16,8 @@ from netvision_api.settings import Bytes, Settings
 from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
 from netvision_cli.inputs import Given, read_file, read_lines
-from tests.cli.commands import invoke, netvision, on_sqlite, on_terminal
-from tests.databases import AnyDatabase
+from tests.cli.commands import invoke, netvision, on_terminal
+from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
 
 ABSENT = "0192f0c4-5c5e-7000-8000-000000000001"

@@ -20,9 +20,10 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import COLUMNS, Circumstances, cell_text, render, summarize
 from netvision_cli.swarm.thresholds import Threshold
 from netvision_cli.swarm.workload import Workload
-from tests.cli.commands import invoke, netvision, on_sqlite
+from tests.cli.commands import invoke, netvision
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 from tests.cli.summaries import summary_of
+from tests.databases import on_sqlite
 
 LOADING = ("src", "href", "srcset", "action", "data", "poster", "xlink:href", "background")
 FAIL_IF = (Threshold.parse("delete.p99>1ms"), Threshold.parse("lost>0"))

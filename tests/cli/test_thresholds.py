@@ -11,10 +11,11 @@ from netvision_cli.errors import NetvisionError, Refused, Unbalanced, Unchecked
 from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.command import worst
 from netvision_cli.swarm.thresholds import NAMES, UNITS, WORDS, Threshold
-from tests.cli.commands import Ended, invoke, netvision, on_sqlite
+from tests.cli.commands import Ended, invoke, netvision
 from tests.cli.planted import PlantedServer, planted
 from tests.cli.simulation import SimulatedServer
 from tests.cli.summaries import summary_of
+from tests.databases import on_sqlite
 
 NOWHERE = "http://127.0.0.1:1"
 CALLS: dict[str, Any] = {"count": 99, "rate": 9.9, "p50": 10.0, "p95": 40.0, "p99": 50.0, "p99.9": 60.0, "max": 70.0}
