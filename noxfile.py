@@ -18,7 +18,7 @@ nox.options.sessions = ["tests", "lint", "typecheck"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 PYTEST = ("pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal")
-LOWEST = ("--resolution", "lowest-direct")
+LOWEST = ("uv", "pip", "install", "--resolution", "lowest-direct")
 
 IN_WHEEL = {
     "netvision_api/py.typed",
@@ -31,10 +31,10 @@ IN_SDIST = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "noxfile.p
 PARTS_OF_WHEEL = {"netvision_api", "netvision_cli"}
 
 
-def install(session: nox.Session, *groups: str, options: tuple[str, ...] = ()) -> None:
+def install(session: nox.Session, *groups: str) -> None:
     """Install the project and the dependency groups that a session needs, compiled, as pip does by itself."""
     packages = [package for group in groups for package in nox.project.dependency_groups(PROJECT, group)]
-    session.install(*options, "-e", ".", *packages, env={"UV_COMPILE_BYTECODE": "1"})
+    session.install("-e", ".", *packages, env={"UV_COMPILE_BYTECODE": "1"})
     session.run("python", "-m", "compileall", "-q", "src", silent=True)
 
 
@@ -52,10 +52,11 @@ def tests_on(session: nox.Session) -> None:
     session.run(*PYTEST, *session.posargs)
 
 
-@nox.session(venv_backend="uv")
+@nox.session
 def minimums(session: nox.Session) -> None:
-    """Run the tests with the lowest versions that the project declares (needs uv: `pip install uv`)."""
-    install(session, "tests", options=LOWEST)
+    """Run the tests with the lowest versions that the project declares; uv, which can choose them, is installed."""
+    session.install("uv")
+    session.run(*LOWEST, "-e", ".", *nox.project.dependency_groups(PROJECT, "tests"), env={"UV_COMPILE_BYTECODE": "1"})
     session.run(*PYTEST, *session.posargs)
 
 
