@@ -1,9 +1,13 @@
 #!/usr/bin/env -S uv run --script
-"""What can be run on this project: `nox --list` tells."""
+"""The project's sessions; `nox --list` shows them."""
 
 # /// script
 # dependencies = ["nox>=2025.10"]
 # ///
+
+import tarfile
+import zipfile
+from pathlib import Path
 
 import nox
 
@@ -11,28 +15,49 @@ nox.needs_version = ">=2025.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["tests", "lint", "typecheck"]
 
-PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+PYTEST = ("pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal")
+LOWEST = ("uv", "pip", "install", "--resolution", "lowest-direct")
+
+IN_WHEEL = {
+    "netvision_api/py.typed",
+    "netvision_api/migrations/env.py",
+    "netvision_api/migrations/script.py.mako",
+    "netvision_cli/py.typed",
+    "netvision_cli/swarm/report.css",
+}
+IN_SDIST = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "noxfile.py", "migrations/env.py"}
+PARTS_OF_WHEEL = {"netvision_api", "netvision_cli"}
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the project and the dependency groups that a session needs, compiled, as pip does of itself."""
+    """Install the project and the dependency groups that a session needs, compiled, as pip does by itself."""
     packages = [package for group in groups for package in nox.project.dependency_groups(PROJECT, group)]
     session.install("-e", ".", *packages, env={"UV_COMPILE_BYTECODE": "1"})
+    session.run("python", "-m", "compileall", "-q", "src", silent=True)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests on SQLite and PostgreSQL with the running Python."""
+    """Run the tests on SQLite and PostgreSQL with the Python that runs nox; `-- tests/cli -n 0` runs some of them."""
     install(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
 
 
 @nox.session(python=PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
-    """Run the tests with a Python of your choice."""
+    """Run the tests with each Python that the project supports; `nox -s tests-on-3.12` takes one."""
     install(session, "tests")
-    session.run("pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that the project declares; uv, which can choose them, is installed."""
+    session.install("uv")
+    session.run(*LOWEST, "-e", ".", *nox.project.dependency_groups(PROJECT, "tests"), env={"UV_COMPILE_BYTECODE": "1"})
+    session.run(*PYTEST, *session.posargs)
 
 
 @nox.session
@@ -51,17 +76,21 @@ def overload(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests and report which lines they reach."""
+    """Run the tests, report which lines they reach, processes of their own included, and hold a floor."""
     install(session, "tests")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine")
+    session.run("coverage", "run", "-m", *PYTEST, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure this service beside others that do the same; `-- --help` tells what else."""
+    """Measure this service beside others that do the same; `-- smoke` tests the benchmarks, `-- --help` lists more."""
+    if session.posargs == ["smoke"]:
+        install(session, "tests")
+        session.run("pytest", "tests/benchmarks")
+        return
     install(session, "bench")
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
@@ -83,9 +112,56 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the wheel and the source distribution."""
-    session.install("build")
-    session.run("python", "-m", "build")
+    """Build the wheel and the source distribution, check both, and try the wheel in an environment without the rest."""
+    session.install("build", "twine")
+    folder = Path(session.create_tmp()) / "dist"
+    session.run("python", "-m", "build", "--outdir", str(folder))
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    check_wheel(session, wheel)
+    check_sdist(session, sdist)
+    try_wheel(session, wheel)
+    session.log(f"{wheel} and {sdist} are as they should be")
+
+
+def check_wheel(session: nox.Session, wheel: Path) -> None:
+    """Check that a wheel holds the two packages with the migrations, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    parts = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    revisions = [name for name in names if name.startswith("netvision_api/migrations/versions/")]
+    if missing := IN_WHEEL - names:
+        session.error(f"the wheel lacks {', '.join(sorted(missing))}")
+    if len(revisions) < len(list(Path("migrations/versions").glob("*.py"))):
+        session.error("the wheel lacks migrations")
+    if parts != PARTS_OF_WHEEL:
+        session.error(f"the wheel holds {', '.join(sorted(parts))} at its top")
+
+
+def check_sdist(session: nox.Session, sdist: Path) -> None:
+    """Check that a source distribution holds what building and testing need."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    if missing := IN_SDIST - names:
+        session.error(f"the source distribution lacks {', '.join(sorted(missing))}")
+    if not any(name.startswith("tests/") for name in names):
+        session.error("the source distribution lacks the tests")
+
+
+def try_wheel(session: nox.Session, wheel: Path) -> None:
+    """Install a wheel in a fresh environment, and use it from another directory."""
+    folder = Path(session.create_tmp()).resolve()
+    fresh = folder / "fresh"
+    session.run("python", "-m", "venv", "--clear", str(fresh))
+    session.run(str(fresh / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
+    database = folder / "records.db"
+    database.unlink(missing_ok=True)
+    api = str(fresh / "bin" / "netvision-api")
+    with session.chdir(folder):
+        session.run(api, "--version", external=True)
+        session.run(str(fresh / "bin" / "netvision"), "--version", external=True)
+        session.run(api, "db", "upgrade", "--database-url", f"sqlite:///{database}", external=True)
+        session.run(api, "db", "check", "--database-url", f"sqlite:///{database}", external=True)
 
 
 if __name__ == "__main__":

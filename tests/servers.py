@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from typer.testing import CliRunner
 
 from netvision_api.server import listening_socket, uvicorn_config
+from netvision_api.cli import app
 from netvision_api.settings import Settings
 
 START_SECONDS = 60
@@ -113,6 +115,39 @@ def netvision_api(*arguments: str, **environment: str) -> subprocess.CompletedPr
         timeout=60,
         check=False,
     )
+
+
+def invoke_api(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `netvision-api` to its end in this process, where no start of a Python is what it is about."""
+    with variables(clean_environment() | environment), limited():
+        result = CliRunner().invoke(app, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
+@contextmanager
+def variables(environment: dict[str, str]) -> Iterator[None]:
+    """Have this process see an environment and nothing else."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Interrupt what does not come to its end: a server that was not to start, say."""
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(START_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def clean_environment() -> dict[str, str]:

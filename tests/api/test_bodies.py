@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netvision_api.settings import Settings
-from tests.databases import AnyDatabase
+from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
@@ -193,6 +193,7 @@ def exchange(url: str, *parts: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_json_is_refused_and_stores_nothing(http: httpx.Client, database: AnyDatabase, body: bytes) -> None:
     answer = post(http, body)
@@ -200,6 +201,7 @@ def test_what_is_no_json_is_refused_and_stores_nothing(http: httpx.Client, datab
     assert answer.json()["detail"]
 
 
+@on_sqlite
 @pytest.mark.parametrize(("body", "pointer"), NO_RECORD.values(), ids=NO_RECORD)
 def test_what_is_no_record_is_pointed_at_and_stores_nothing(
     http: httpx.Client, database: AnyDatabase, body: bytes, pointer: str
@@ -210,6 +212,7 @@ def test_what_is_no_record_is_pointed_at_and_stores_nothing(
     assert all(error["detail"] for error in answer.json()["errors"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", MALFORMED_UUIDS.values(), ids=MALFORMED_UUIDS)
 def test_a_malformed_uuid_is_pointed_at_and_stores_nothing(http: httpx.Client, database: AnyDatabase, key: str) -> None:
     answer = http.post("/new", json=[{"text": "a"}, {"uuid": key, "text": "b"}])
@@ -217,6 +220,7 @@ def test_a_malformed_uuid_is_pointed_at_and_stores_nothing(http: httpx.Client, d
     assert pointers(answer) == ["#/1/uuid"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", DEEP_BODIES.values(), ids=DEEP_BODIES)
 def test_a_body_nested_very_deep_is_refused(http: httpx.Client, database: AnyDatabase, body: bytes) -> None:
     answer = post(http, body)
@@ -224,6 +228,7 @@ def test_a_body_nested_very_deep_is_refused(http: httpx.Client, database: AnyDat
     assert name_of(answer) in {"malformed-json", "invalid-record"}
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", TRAILING)
 def test_bytes_after_the_records_are_refused(http: httpx.Client, database: AnyDatabase, body: bytes) -> None:
     answer = post(http, body)
@@ -231,6 +236,7 @@ def test_bytes_after_the_records_are_refused(http: httpx.Client, database: AnyDa
     assert name_of(answer) in {"malformed-json", "invalid-record"}
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", [b'{"text":1, "%s": 1}', b'{"text":"a", "%s": 1}', b'[{"text":"a", "%s": 1}]'])
 def test_a_long_name_is_not_repeated_in_the_answer(http: httpx.Client, body: bytes) -> None:
     answer = post(http, body % (b"x" * 1_000_000))
@@ -256,11 +262,13 @@ def test_u_0000_is_refused_and_pointed_at(http: httpx.Client, database: AnyDatab
     assert pointers(answer) == ["#/1/text", "#/2/text"]
 
 
+@on_sqlite
 def test_u_0000_in_a_single_object_is_pointed_at(http: httpx.Client) -> None:
     answer = http.post("/new", json={"text": "\0"})
     assert (name_of(answer), pointers(answer)) == ("nul-character", ["#/text"])
 
 
+@on_sqlite
 def test_no_more_than_twenty_faults_are_listed(http: httpx.Client) -> None:
     answer = http.post("/new", json=[{"text": "\0"}] * 30)
     assert pointers(answer) == [f"#/{position}/text" for position in range(20)]
@@ -283,6 +291,7 @@ def test_a_text_is_measured_in_characters(small: httpx.Client, database: AnyData
     assert "10" in answer.json()["detail"]
 
 
+@on_sqlite
 def test_more_than_ten_thousand_records_are_too_many(http: httpx.Client, database: AnyDatabase) -> None:
     answer = http.post("/new", json=[{"text": "a"}] * 10_001)
     assert (name_of(answer), database.count()) == ("batch-too-large", 0)
@@ -299,6 +308,7 @@ def test_a_body_of_just_the_limit_is_taken(small: httpx.Client) -> None:
     assert post(small, body.ljust(SMALL_BODY)).status_code == 201
 
 
+@on_sqlite
 def test_a_body_too_large_by_its_length_is_refused_unread(service: str, database: AnyDatabase) -> None:
     head = (
         b"POST /new HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10485761\r\n\r\n"
@@ -309,6 +319,7 @@ def test_a_body_too_large_by_its_length_is_refused_unread(service: str, database
     assert database.count() == 0
 
 
+@on_sqlite
 def test_a_body_too_large_in_chunks_is_refused_before_its_end(small_service: str, database: AnyDatabase) -> None:
     head = (
         b"POST /new HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -332,18 +343,21 @@ def test_a_body_in_chunks_is_taken(small: httpx.Client) -> None:
     assert answer.status_code == 201
 
 
+@on_sqlite
 @pytest.mark.parametrize("content_type", WRONG_TYPES)
 def test_another_content_type_is_refused(http: httpx.Client, database: AnyDatabase, content_type: str) -> None:
     answer = http.post("/new", content=b'[{"text":"a"}]', headers={"Content-Type": content_type})
     assert (answer.status_code, name_of(answer), database.count()) == (415, "unsupported-media-type", 0)
 
 
+@on_sqlite
 def test_a_missing_content_type_is_refused(http: httpx.Client, database: AnyDatabase) -> None:
     answer = http.post("/new", content=b'[{"text":"a"}]')
     assert "content-type" not in answer.request.headers
     assert (answer.status_code, name_of(answer), database.count()) == (415, "unsupported-media-type", 0)
 
 
+@on_sqlite
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "identity", "utf-8", ""])
 def test_any_content_encoding_is_refused(http: httpx.Client, database: AnyDatabase, encoding: str) -> None:
     answer = http.post("/new", content=b'[{"text":"a"}]', headers=JSON | {"Content-Encoding": encoding})

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import chdir, closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from netvision_api.settings import Settings
 from netvision_api.storage.revisions import check_schema, head, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
-from tests.servers import clean_environment, served
+from tests.servers import clean_environment, invoke_api, served
 
 Finished = subprocess.CompletedProcess[str]
 URL_WITH_SECRET = "postgresql://u:s3cret@db.invalid:5433/records"
@@ -26,14 +26,14 @@ class Command:
     """`netvision-api` on one database, run in a folder that knows nothing of the project."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.environment = clean_environment() | {"NETVISION_DATABASE_URL": url}
+        self.environment = {"NETVISION_DATABASE_URL": url}
         self.folder = folder
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "netvision_api", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=clean_environment() | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -41,6 +41,14 @@ class Command:
         )
 
     def __call__(self, *arguments: str) -> Finished:
+        """Run a command in this process, which is the same but for the start of a Python."""
+        with chdir(self.folder):
+            result = invoke_api(*arguments, **self.environment)
+        assert "Traceback" not in result.stderr
+        return result
+
+    def finished(self, *arguments: str) -> Finished:
+        """Run a command as a process of its own to its end."""
         with self.start(*arguments) as process:
             stdout, stderr = process.communicate(timeout=60)
         assert "Traceback" not in stderr
@@ -81,7 +89,7 @@ def outcome(result: Finished) -> tuple[int, str]:
 
 
 def test_upgrade_makes_the_schema_and_can_be_repeated(command: Command, empty_database: AnyDatabase) -> None:
-    assert outcome(command("db", "upgrade")) == (0, f"{head()}\n")
+    assert outcome(command.finished("db", "upgrade")) == (0, f"{head()}\n")
     assert tables(empty_database) == ["alembic_version", "records"]
     store(empty_database)
     assert outcome(command("db", "upgrade")) == (0, f"{head()}\n")
@@ -200,13 +208,8 @@ def test_the_schema_of_a_file_in_use_is_not_changed(tmp_path: Path) -> None:
 
 def config(arguments: Sequence[str] = (), **environment: str) -> dict[str, tuple[str, str]]:
     """Return value and source of every setting that `config` prints."""
-    result = subprocess.run(
-        [sys.executable, "-m", "netvision_api", "config", *arguments],
-        env=clean_environment() | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    result = invoke_api("config", *arguments, **environment)
+    assert result.returncode == 0, result.stderr
     assert "s3cret" not in result.stdout + result.stderr
     rows = re.findall(r"(?m)^(\S+) +(.*?) +(option|default|variable \S+)$", result.stdout)
     assert len(rows) == len(result.stdout.splitlines())
@@ -243,7 +246,7 @@ def test_config_hides_a_password_in_the_query() -> None:
 
 def test_openapi_prints_json_from_anywhere(tmp_path: Path) -> None:
     command = Command(URL_WITH_SECRET, tmp_path)
-    result = command("openapi")
+    result = command.finished("openapi")
     assert (result.returncode, result.stderr) == (0, "")
     assert set(json.loads(result.stdout)["paths"]) >= {"/new", "/all", "/{key}", "/health/live", "/health/ready"}
     assert list(tmp_path.iterdir()) == []

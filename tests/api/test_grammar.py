@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netvision_api.http.paths import FIXED_NAMES, is_uuid
+from tests.databases import on_sqlite
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
 DIGITS = "12345678901234567890123456789012"
@@ -105,12 +106,14 @@ def check_problem(answer: httpx.Response, status: int, name: str) -> str:
     return str(body["detail"])
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", NEITHER_COUNT_NOR_UUID)
 def test_what_is_neither_a_count_nor_a_uuid_is_not_found(plain: httpx.Client, key: str) -> None:
     detail = check_problem(plain.get(f"/{key}"), 404, "not-found")
     assert "neither a count nor a uuid" in detail
 
 
+@on_sqlite
 @pytest.mark.parametrize("key", ["5", "0", "-1", "abc", f"%7B{KEY}%7D"])
 def test_only_a_uuid_can_be_deleted(plain: httpx.Client, key: str) -> None:
     check_problem(plain.delete(f"/{key}"), 404, "not-found")
@@ -122,6 +125,7 @@ def test_a_count_has_up_to_eighteen_digits(http: httpx.Client, key: str) -> None
     assert (answer.status_code, answer.json()) == (200, [])
 
 
+@on_sqlite
 @pytest.mark.parametrize("digits", [19, 20, 31, 33, 400, 5000])
 def test_a_count_of_more_digits_is_out_of_range(plain: httpx.Client, digits: int) -> None:
     for method in ("GET", "DELETE"):
@@ -161,6 +165,7 @@ def test_any_key_is_judged_by_the_grammar_alone(plain: httpx.Client, key: str) -
         check_problem(plain.get(path), 404, "not-found")
 
 
+@on_sqlite
 @pytest.mark.parametrize("after", MALFORMED_AFTER)
 @pytest.mark.parametrize("count", ["0", "5", "5000"])
 def test_an_after_that_is_no_uuid_is_refused(plain: httpx.Client, count: str, after: str) -> None:
@@ -174,12 +179,14 @@ def test_an_after_that_is_no_uuid_is_refused_beside_a_uuid_too(http: httpx.Clien
     check_problem(http.get(f"/{KEY}", params={"after": "abc"}), 400, "invalid-parameter")
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", ["/", "/5/6", "/all/health", f"/{KEY}/text", "/health/x", "/schema/x", "/a%2Fb/c"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
 def test_an_unknown_path_is_not_found(plain: httpx.Client, method: str, path: str) -> None:
     check_problem(plain.request(method, path), 404, "not-found")
 
 
+@on_sqlite
 @pytest.mark.parametrize(("method", "path"), WRONG)
 def test_a_wrong_method_is_refused_with_those_allowed(plain: httpx.Client, method: str, path: str) -> None:
     answer = plain.request(method, path)
@@ -189,13 +196,37 @@ def test_a_wrong_method_is_refused_with_those_allowed(plain: httpx.Client, metho
     assert set(answer.headers["allow"].split(", ")) - {"OPTIONS"} == FIXED[path]
 
 
-@pytest.mark.parametrize("path", FIXED)
+@on_sqlite
+@pytest.mark.parametrize("path", [path for path in FIXED if path != "/abc"])
 def test_options_names_every_method(plain: httpx.Client, path: str) -> None:
     answer = plain.options(path)
     assert answer.status_code == 204
     assert set(answer.headers["allow"].split(", ")) - {"OPTIONS"} == FIXED[path]
 
 
+POSSIBLE = [*FIXED, "/schema", "/metrics", "/0", f"/{DIGITS}", f"/{UUID(KEY).hex}", f"/{KEY.upper()}"]
+IMPOSSIBLE = ["/helth", "/5/6", "/health/x", *(f"/{key}" for key in NEITHER_COUNT_NOR_UUID)]
+
+
+@on_sqlite
+@pytest.mark.parametrize("path", [path for path in POSSIBLE if path != "/abc"])
+def test_options_of_what_can_be_is_204_with_its_methods(plain: httpx.Client, path: str) -> None:
+    answer = plain.options(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    allowed = set(answer.headers["allow"].split(", "))
+    assert "OPTIONS" in allowed
+    assert allowed & {"GET", "POST"}
+
+
+@on_sqlite
+@pytest.mark.parametrize("path", IMPOSSIBLE)
+def test_options_of_what_cannot_be_is_not_found(plain: httpx.Client, path: str) -> None:
+    answer = plain.options(path)
+    check_problem(answer, 404, "not-found")
+    assert "allow" not in answer.headers
+
+
+@on_sqlite
 @pytest.mark.parametrize("path", ["/5", "/abc", "/", "/new", "/5?after=x"])
 @pytest.mark.parametrize("brought", ["a", "req-1.2:3/4+5=6_7", "x" * 128])
 def test_a_sane_request_id_comes_back(plain: httpx.Client, path: str, brought: str) -> None:
@@ -204,6 +235,7 @@ def test_a_sane_request_id_comes_back(plain: httpx.Client, path: str, brought: s
     assert answer.status_code == 200 or answer.json()["request_id"] == brought
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", ["/5", "/abc", "/"])
 @pytest.mark.parametrize("brought", INSANE_IDS)
 def test_an_insane_request_id_is_replaced(plain: httpx.Client, path: str, brought: bytes) -> None:
@@ -214,6 +246,7 @@ def test_an_insane_request_id_is_replaced(plain: httpx.Client, path: str, brough
     assert answer.status_code == 200 or answer.json()["request_id"] == given_back
 
 
+@on_sqlite
 def test_every_request_gets_an_id_of_its_own(plain: httpx.Client) -> None:
     ids = {plain.get(path).headers["x-request-id"] for path in ("/5", "/5", "/abc", "/abc", "/", "/new")}
     assert len(ids) == 6

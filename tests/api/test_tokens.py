@@ -14,7 +14,7 @@ from netvision_api.settings import ConfigurationError, Settings
 from tests.api.services import Service, service_on
 from tests.api.wire import BODY, HOST, JSON, connect, exchange, problem, statuses
 from tests.cli.commands import netvision
-from tests.servers import netvision_api, served, server_process
+from tests.servers import invoke_api, netvision_api, served, server_process
 
 TOKEN = "w" * 30 + "-Token"
 NEXT = "n" * 30 + "-Token"
@@ -229,7 +229,7 @@ def test_a_short_token_is_exit_code_2_and_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(PASSWORD)
     for variables in ({"NETVISION_TOKEN": PASSWORD}, {"NETVISION_TOKEN_FILE": str(file)}):
-        result = netvision_api("serve", "--port", "0", **variables)
+        result = invoke_api("serve", "--port", "0", **variables)
         assert (result.returncode, result.stdout) == (2, "")
         assert "at least 32 characters" in result.stderr
         check_silent(result.stderr)
@@ -264,7 +264,7 @@ def test_no_representation_of_the_settings_shows_a_secret() -> None:
 
 
 def test_config_shows_no_secret() -> None:
-    result = netvision_api(
+    result = invoke_api(
         "config",
         NETVISION_DATABASE_URL=f"postgresql://u:{PASSWORD}@localhost/x",
         NETVISION_TOKEN=f"{TOKEN},{NEXT}",

@@ -14,17 +14,15 @@ from contextlib import contextmanager, suppress
 from ssl import SSLContext
 from typing import IO, NamedTuple
 
-import pytest
+from typer.testing import CliRunner
 
-from tests.servers import clean_environment
+from netvision_cli.cli import app
+from tests.servers import clean_environment, variables
 
 COMMAND = (sys.executable, "-m", "netvision_cli")
 END_SECONDS = 60
 TERMINAL_SIZE = (24, 160)
 DISPLAY_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM")
-
-on_sqlite = pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True)
-"""Run a test on one database only, where the client is what it is about."""
 
 
 class Ended(NamedTuple):
@@ -57,6 +55,15 @@ def netvision(url: str, *arguments: str, given: bytes | str = b"", **more: str) 
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def invoke(url: str, *arguments: str, given: bytes | str = b"", **more: str) -> Ended:
+    """Run a command with pipes to its end in this process: what `netvision` does, without the start of a Python."""
+    with variables(environment(url, **more)):
+        result = CliRunner().invoke(app, arguments, input=given)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ended(result.exit_code, result.stdout_bytes.decode(), result.stderr_bytes.decode())
 
 
 class Running:

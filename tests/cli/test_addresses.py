@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from netvision_cli.addresses import Address
-from tests.cli.commands import http_answer, netvision, raw_server
+from tests.cli.commands import http_answer, invoke, netvision, raw_server
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
 FOUND = http_answer("200 OK", f'{{"uuid":"{KEY}","text":"a"}}')
@@ -64,14 +64,14 @@ def test_this_machine_is_known(url: str, is_local: bool) -> None:  # noqa: FBT00
     ],
 )
 def test_what_names_no_server_is_wrong_usage(command: tuple[str, ...], url: str) -> None:
-    refused = netvision(url, *command)
+    refused = invoke(url, *command)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "is not the URL of a server" in refused.err
 
 
 @EVERY_CALL
 def test_a_name_that_cannot_be_is_no_server(command: tuple[str, ...]) -> None:
-    refused = netvision("http://xn--a", *command)
+    refused = invoke("http://xn--a", *command)
     assert (refused.code, refused.err.count("\n")) == (3, 1)
 
 
@@ -79,17 +79,17 @@ def test_a_name_that_cannot_be_is_no_server(command: tuple[str, ...]) -> None:
 def test_a_password_is_not_shown(command: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    refused = netvision(f"http://anna:secret@127.0.0.1:{port}", *command)
+    refused = invoke(f"http://anna:secret@127.0.0.1:{port}", *command)
     assert refused.code == 3
     assert f"no server at http://127.0.0.1:{port} " in refused.err
     with raw_server(http_answer("500 Internal Server Error")) as server:
-        assert "secret" not in netvision(f"http://anna:secret@127.0.0.1:{server.port}", *command).err
+        assert "secret" not in invoke(f"http://anna:secret@127.0.0.1:{server.port}", *command).err
 
 
 @EVERY_CALL
 def test_the_user_and_the_password_of_a_url_are_sent(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server:
-        assert netvision(f"http://anna:secret@127.0.0.1:{server.port}", *command).code == 0
+        assert invoke(f"http://anna:secret@127.0.0.1:{server.port}", *command).code == 0
     credentials = base64.b64encode(b"anna:secret")
     assert b"\r\nauthorization: basic " + credentials.lower() in server.requests[0].lower()
 
@@ -97,21 +97,21 @@ def test_the_user_and_the_password_of_a_url_are_sent(command: tuple[str, ...]) -
 @EVERY_CALL
 def test_a_path_in_any_script_is_escaped(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server:
-        assert netvision(f"{server.url}/über uns", *command).code == 0
+        assert invoke(f"{server.url}/über uns", *command).code == 0
     assert server.requests[0].startswith(b"GET /%C3%BCber%20uns/")
 
 
 @EVERY_CALL
 def test_a_proxy_is_asked_for_what_is_elsewhere(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as proxy:
-        assert netvision("http://netvision.example", *command, HTTP_PROXY=proxy.url).code == 0
+        assert invoke("http://netvision.example", *command, HTTP_PROXY=proxy.url).code == 0
     assert proxy.requests[0].startswith(b"GET http://netvision.example/")
 
 
 @EVERY_CALL
 @pytest.mark.parametrize("proxy", ["ftp://x", "://", "http://[::1", "socks5://127.0.0.1:1"])
 def test_a_proxy_that_cannot_be_is_wrong_usage(command: tuple[str, ...], proxy: str) -> None:
-    refused = netvision("http://netvision.example", *command, HTTP_PROXY=proxy)
+    refused = invoke("http://netvision.example", *command, HTTP_PROXY=proxy)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "proxies" in refused.err
 
@@ -132,7 +132,7 @@ def test_certificates_that_cannot_be_loaded_are_wrong_usage(
 @EVERY_CALL
 def test_a_proxy_is_not_asked_for_what_is_here(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server, raw_server(FOUND) as proxy:
-        assert netvision(server.url, *command, HTTP_PROXY=proxy.url).code == 0
+        assert invoke(server.url, *command, HTTP_PROXY=proxy.url).code == 0
         assert (len(server.requests), proxy.requests) == (1, [])
 
 
@@ -153,6 +153,6 @@ def test_a_certificate_that_is_trusted_is_taken_and_no_other(command: tuple[str,
 @EVERY_CALL
 def test_a_server_without_tls_is_no_server_for_https(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server:
-        refused = netvision(server.url.replace("http:", "https:"), *command)
+        refused = invoke(server.url.replace("http:", "https:"), *command, "--timeout", "1s")
     assert refused.code == 3
     assert "not permitted" not in refused.err

@@ -6,8 +6,9 @@ import pytest
 
 from netvision_cli.errors import UsageError
 from netvision_cli.swarm.comparison import compare, read_summary
-from tests.cli.commands import netvision, on_sqlite
+from tests.cli.commands import invoke, netvision
 from tests.cli.test_thresholds import SUMMARY
+from tests.databases import on_sqlite
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
@@ -54,5 +55,5 @@ def test_a_file_without_a_summary_is_refused_at_once(tmp_path: Path, content: st
 
 
 def test_a_file_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> None:
-    done = netvision("http://127.0.0.1:1", "swarm", "--wait", "1h", "--compare", str(tmp_path / "absent"))
+    done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--compare", str(tmp_path / "absent"))
     assert (done.code, done.out) == (2, "")

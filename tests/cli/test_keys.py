@@ -1,5 +1,6 @@
 """The small values of the client: keys of a run, durations, ranges and batches."""
 
+import time
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from uuid import RFC_4122, UUID
@@ -62,8 +63,11 @@ def test_another_uuid_has_no_place_but_between_floor_and_ceiling(run: Run, key: 
 
 
 def test_a_run_begins_now_and_is_not_another() -> None:
+    before = time.time_ns() // 1_000_000
     runs = {Run.start() for _ in range(50)}
+    after = time.time_ns() // 1_000_000
     assert len(runs) == 50
+    assert all(before <= run.floor.int >> 80 <= after for run in runs)
 
 
 def test_the_keys_of_a_run_ascend_across_batches() -> None:

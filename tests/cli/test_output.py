@@ -1,6 +1,5 @@
 """What reaches a terminal and a pipe: records as data, words apart from them, and nothing that text could command."""
 
-import ast
 import csv
 import json
 import re
@@ -9,7 +8,6 @@ import socket
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -19,12 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-import netvision_api
-import netvision_cli
 from netvision_cli.cli import app
 from netvision_cli.escaping import escape
-from tests.cli.commands import COMMAND, environment, http_answer, netvision, on_sqlite, on_terminal, raw_server, running
-from tests.databases import AnyDatabase
+from tests.cli.commands import (
+    COMMAND,
+    environment,
+    http_answer,
+    invoke,
+    netvision,
+    on_terminal,
+    raw_server,
+    running,
+)
+from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import wait_until
 
 COMMANDS = ("add", "list", "get", "delete", "status", "swarm", "demo")
@@ -104,24 +109,24 @@ def test_what_is_shown_escaped(text: str, shown: str) -> None:
 
 @on_sqlite
 def test_text_is_one_line_per_record_with_one_tab(service: str, nasty: list[dict[str, str]]) -> None:
-    done = netvision(service, "list", "--format", "text")
+    done = invoke(service, "list", "--format", "text")
     assert done.lines == [f"{record['uuid']}\t{escape(record['text'])}" for record in nasty]
-    assert netvision(service, "list").out == done.out
+    assert invoke(service, "list").out == done.out
 
 
 @on_sqlite
 def test_a_table_is_one_line_per_record(service: str, nasty: list[dict[str, str]]) -> None:
-    head, *rows = netvision(service, "list", "--format", "table").lines
+    head, *rows = invoke(service, "list", "--format", "table").lines
     assert head.split() == ["UUID", "TEXT"]
     assert rows == [f"{record['uuid']}  {escape(record['text'])}" for record in nasty]
 
 
 @on_sqlite
 def test_json_and_csv_lose_nothing(service: str, nasty: list[dict[str, str]]) -> None:
-    assert json.loads(netvision(service, "list", "--format", "json").out) == nasty
-    lines = netvision(service, "list", "--format", "ndjson").out.removesuffix("\n").split("\n")
+    assert json.loads(invoke(service, "list", "--format", "json").out) == nasty
+    lines = invoke(service, "list", "--format", "ndjson").out.removesuffix("\n").split("\n")
     assert [json.loads(line) for line in lines] == nasty
-    table = netvision(service, "list", "--format", "csv").out
+    table = invoke(service, "list", "--format", "csv").out
     assert list(csv.DictReader(StringIO(table, newline=""))) == nasty
 
 
@@ -133,9 +138,9 @@ def test_what_list_wrote_can_be_added_again(
 ) -> None:
     before = http.get("/all").json()
     file = tmp_path / f"records.{name}"
-    file.write_bytes(netvision(service, "list", "--format", name).out.encode())
+    file.write_bytes(invoke(service, "list", "--format", name).out.encode())
     database.wipe()
-    done = netvision(service, "add", "--file", str(file))
+    done = invoke(service, "add", "--file", str(file))
     assert (done.code, http.get("/all").json()) == (0, before), done.err
 
 
@@ -245,7 +250,7 @@ def unused_port() -> int:
 
 @pytest.mark.parametrize("arguments", [["list"], ["add", "x"], ["delete", "--all", "--yes"], ["status"]])
 def test_no_server_is_told_in_one_sentence_with_the_next_command(unused_port: int, arguments: list[str]) -> None:
-    done = netvision(f"http://127.0.0.1:{unused_port}", *arguments, COLUMNS="40")
+    done = invoke(f"http://127.0.0.1:{unused_port}", *arguments, COLUMNS="40")
     sentence = f"no server at http://127.0.0.1:{unused_port} (connection refused). Start one: netvision-api serve"
     assert (done.code, done.out) == (3, "")
     assert re.fullmatch(rf"Error: {re.escape(sentence)}(; 0 texts were stored before that)?\n", done.err)
@@ -253,7 +258,7 @@ def test_no_server_is_told_in_one_sentence_with_the_next_command(unused_port: in
 
 def test_a_list_without_a_server_writes_nothing(unused_port: int) -> None:
     for name in ("table", "csv"):
-        done = netvision(f"http://127.0.0.1:{unused_port}", "list", "--format", name)
+        done = invoke(f"http://127.0.0.1:{unused_port}", "list", "--format", name)
         assert (done.code, done.out) == (3, "")
 
 
@@ -267,7 +272,7 @@ def test_a_long_error_is_not_wrapped() -> None:
 
 def test_a_reason_of_several_lines_is_told_in_one() -> None:
     with raw_server(http_answer("422 Unprocessable Content", json.dumps({"detail": "one\ntwo"}))) as server:
-        done = netvision(server.url, "get", KEY)
+        done = invoke(server.url, "get", KEY)
     assert (done.code, done.err.count("\n")) == (4, 1)
 
 
@@ -282,7 +287,7 @@ def test_an_interrupted_command_is_130() -> None:
 
 def test_a_server_that_says_only_that_it_is_ready_is_not_guessed_about() -> None:
     with raw_server(http_answer("200 OK", '{"status": "ready"}', "Connection: close")) as server:
-        done = netvision(server.url, "status")
+        done = invoke(server.url, "status")
     assert done.code == 0
     assert f"{server.url} is ready" in done.out
     assert "None" not in done.out
@@ -292,13 +297,13 @@ def test_a_server_that_says_only_that_it_is_ready_is_not_guessed_about() -> None
 def test_a_token_in_a_file_that_is_not_text_is_wrong_usage(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(b"\xff\xfe\x00")
-    done = netvision(UNSENT, "status", "--token-file", str(file))
+    done = invoke(UNSENT, "status", "--token-file", str(file))
     assert (done.code, done.err.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("token", ["caf\u00e9" * 10, "two\nlines"])
 def test_a_token_that_no_header_can_carry_is_wrong_usage(token: str) -> None:
-    done = netvision(UNSENT, "status", NETVISION_TOKEN=token)
+    done = invoke(UNSENT, "status", NETVISION_TOKEN=token)
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert token not in done.err
 
@@ -349,42 +354,3 @@ app(["get", "{KEY}"], standalone_mode=False)
 """
     with raw_server(http_answer("200 OK", f'{{"uuid": "{KEY}", "text": "a"}}')) as server:
         assert loaded_after(program, server.url) == ["msgspec"]
-
-
-def imports(package: Path) -> Iterator[str]:
-    """Name everything that the modules of a package import."""
-    for path in package.rglob("*.py"):
-        yield from imports_of(path)
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Name everything that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-
-
-@pytest.mark.parametrize(
-    ("package", "other"), [(netvision_cli, "netvision_api"), (netvision_api, "netvision_cli")], ids=["client", "server"]
-)
-def test_client_and_server_do_not_import_each_other(package: object, other: str) -> None:
-    folder = Path(str(getattr(package, "__file__", ""))).parent
-    names = list(imports(folder))
-    assert len(names) > 20
-    assert not [name for name in names if name.partition(".")[0] == other]
-
-
-def test_the_workload_knows_no_command_line_and_no_display() -> None:
-    source = Path(netvision_cli.__file__).parents[1]
-    waiting, seen, names = ["netvision_cli.swarm.workload"], set[str](), set[str]()
-    while waiting:
-        module = waiting.pop()
-        seen.add(module)
-        path = source / f"{module.replace('.', '/')}.py"
-        found = set(imports_of(path)) if path.exists() else set()
-        names |= {name.partition(".")[0] for name in found}
-        waiting += [name for name in found - seen if name.startswith("netvision_cli.")]
-    assert len(seen) > 5
-    assert not names & {"typer", "rich"}

@@ -13,8 +13,8 @@ from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.latency import Calls, Histogram
 from netvision_cli.swarm.panel import panel, sparkline
 from netvision_cli.swarm.snapshot import Snapshot
-from tests.cli.commands import on_sqlite
 from tests.cli.terminals import COLUMNS, ROWS, Terminal, run_on, terminal
+from tests.databases import on_sqlite
 
 BRIEF = ("swarm", "--interval", "300ms", "--duration", "2s", "--backlog", "100", "--batch", "5:20")
 LINE = re.compile(r"deleted (\d+) in (\d+(?:\.\d+)?) s, total (\d+)")

@@ -16,8 +16,8 @@ from netvision_api.settings import Settings
 from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
 from netvision_cli.inputs import Given, read_file, read_lines
-from tests.cli.commands import netvision, on_sqlite, on_terminal
-from tests.databases import AnyDatabase
+from tests.cli.commands import invoke, netvision, on_terminal
+from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
 
 ABSENT = "0192f0c4-5c5e-7000-8000-000000000001"
@@ -51,7 +51,7 @@ def test_add_stores_texts_and_prints_their_uuids(service: str, http: httpx.Clien
 
 @on_sqlite
 def test_add_makes_uuids_of_version_7_in_input_order(service: str, http: httpx.Client) -> None:
-    done = netvision(service, "add", "-", given="".join(f"{number}\n" for number in range(50)))
+    done = invoke(service, "add", "-", given="".join(f"{number}\n" for number in range(50)))
     keys = [UUID(line) for line in done.lines]
     assert keys == sorted(keys)
     assert {key.version for key in keys} == {7}
@@ -76,14 +76,14 @@ def test_each_line_is_a_text(given: str, texts: list[str]) -> None:
 
 @on_sqlite
 def test_add_takes_one_text_per_line_of_standard_input(service: str, http: httpx.Client) -> None:
-    done = netvision(service, "add", "-", given="one\n\n\r\n two\t\r\n\nthree")
+    done = invoke(service, "add", "-", given="one\n\n\r\n two\t\r\n\nthree")
     assert (done.code, done.err, len(done.lines)) == (0, "", 6)
     assert texts_of(http) == ["one", "", "", " two\t", "", "three"]
 
 
 @on_sqlite
 def test_add_of_nothing_stores_nothing(service: str, database: AnyDatabase) -> None:
-    done = netvision(service, "add", "-")
+    done = invoke(service, "add", "-")
     assert (done.code, done.out, database.count()) == (0, "", 0)
 
 
@@ -125,7 +125,7 @@ def test_a_file_may_bring_uuids(tmp_path: Path, name: str, content: str) -> None
 def test_add_stores_what_a_file_holds(service: str, http: httpx.Client, tmp_path: Path) -> None:
     file = tmp_path / "records.csv"
     file.write_bytes(f'uuid,text\n{ABSENT},one\n,"two\nlines"\n'.encode())
-    done = netvision(service, "add", "--file", str(file))
+    done = invoke(service, "add", "--file", str(file))
     assert (done.code, done.err, done.lines[0], len(done.lines)) == (0, "", ABSENT, 2)
     assert [http.get(f"/{line}").json()["text"] for line in done.lines] == ["one", "two\nlines"]
 
@@ -159,14 +159,14 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path, name: str, co
 def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_bytes(b'["one"')
-    done = netvision(NOWHERE, "add", "--file", str(file))
+    done = invoke(NOWHERE, "add", "--file", str(file))
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith(f"Error: {file} holds neither texts nor records")
 
 
 @on_sqlite
 def test_what_is_not_utf_8_is_refused_with_its_line(service: str, database: AnyDatabase) -> None:
-    done = netvision(service, "add", "-", given=b"one\ncaf\xe9\n")
+    done = invoke(service, "add", "-", given=b"one\ncaf\xe9\n")
     assert (done.code, database.count()) == (2, 0)
     assert "line 2 of standard input is not UTF-8" in done.err
 
@@ -180,7 +180,7 @@ def test_an_argument_that_is_not_utf_8_is_refused_in_one_sentence(service: str, 
 
 @on_sqlite
 def test_a_nul_character_is_refused_by_the_service(service: str, database: AnyDatabase) -> None:
-    done = netvision(service, "add", "-", given="one\nt\0wo\n")
+    done = invoke(service, "add", "-", given="one\nt\0wo\n")
     assert (done.code, done.out, database.count()) == (4, "", 0)
     assert "U+0000" in done.err
 
@@ -189,7 +189,7 @@ def test_a_nul_character_is_refused_by_the_service(service: str, database: AnyDa
 def test_an_added_uuid_is_kept_and_may_be_repeated_with_the_same_text_alone(
     service: str, database: AnyDatabase
 ) -> None:
-    first, again, other = (netvision(service, "add", "--uuid", ABSENT, text) for text in ("one", "one", "two"))
+    first, again, other = (invoke(service, "add", "--uuid", ABSENT, text) for text in ("one", "one", "two"))
     assert (first.code, first.lines) == (again.code, again.lines) == (0, [ABSENT])
     assert (other.code, other.out, database.count()) == (4, "", 1)
     assert ABSENT in other.err
@@ -219,7 +219,7 @@ def test_wrong_usage_of_add_is_told(arguments: list[str]) -> None:
 
 @on_sqlite
 def test_many_lines_go_in_batches(service: str, http: httpx.Client, database: AnyDatabase) -> None:
-    done = netvision(service, "add", "-", given="".join(f"{number}\n" for number in range(2500)))
+    done = invoke(service, "add", "-", given="".join(f"{number}\n" for number in range(2500)))
     assert (done.code, len(set(done.lines)), database.count()) == (0, 2500, 2500)
     assert done.lines == sorted(done.lines)
     assert texts_of(http) == [str(number) for number in range(2500)]
@@ -228,7 +228,7 @@ def test_many_lines_go_in_batches(service: str, http: httpx.Client, database: An
 @on_sqlite
 def test_what_was_stored_before_an_error_is_printed_and_told(service: str, database: AnyDatabase) -> None:
     given = b"text\n" * 1500 + b"\xff\n"
-    done = netvision(service, "add", "-", given=given)
+    done = invoke(service, "add", "-", given=given)
     assert (done.code, len(done.lines), database.count()) == (2, 1000, 1000)
     assert "1000 texts were stored before that" in done.err
 
@@ -238,7 +238,7 @@ def test_a_batch_that_is_too_large_for_the_server_goes_in_parts(shared_database:
     shared_database.wipe()
     small = Settings(database_url=shared_database.url, port=0, migrate=False, max_records=100, max_body=20_000)
     with served(small) as url:
-        done = netvision(url, "add", "-", given="some text\n" * 1001)
+        done = invoke(url, "add", "-", given="some text\n" * 1001)
     assert (done.code, len(set(done.lines)), shared_database.count()) == (0, 1001, 1001)
 
 
@@ -249,7 +249,7 @@ def test_a_batch_that_is_too_large_for_the_server_goes_in_parts(shared_database:
 @pytest.mark.parametrize(("arguments", "texts"), [([], "abc"), (["2"], "ab"), (["0"], ""), (["99"], "abc")])
 def test_list_prints_records_in_their_order(service: str, http: httpx.Client, arguments: list[str], texts: str) -> None:
     keys = stored(http, "a", "b", "c")
-    done = netvision(service, "list", *arguments)
+    done = invoke(service, "list", *arguments)
     assert (done.code, done.err) == (0, "")
     assert done.out == "".join(f"{key}\t{text}\n" for key, text in zip(keys, texts, strict=False))
 
@@ -257,21 +257,21 @@ def test_list_prints_records_in_their_order(service: str, http: httpx.Client, ar
 @on_sqlite
 def test_list_starts_behind_a_uuid(service: str, http: httpx.Client) -> None:
     keys = stored(http, "a", "b", "c", "d")
-    assert netvision(service, "list", "--after", keys[1]).out == f"{keys[2]}\tc\n{keys[3]}\td\n"
-    assert netvision(service, "list", "1", "--after", keys[0].upper()).out == f"{keys[1]}\tb\n"
-    assert netvision(service, "list", "--after", keys[3]).out == ""
+    assert invoke(service, "list", "--after", keys[1]).out == f"{keys[2]}\tc\n{keys[3]}\td\n"
+    assert invoke(service, "list", "1", "--after", keys[0].upper()).out == f"{keys[1]}\tb\n"
+    assert invoke(service, "list", "--after", keys[3]).out == ""
 
 
 @on_sqlite
 def test_list_has_every_format(service: str, http: httpx.Client) -> None:
     key, other = stored(http, "a,b", "c")
     records = [{"uuid": key, "text": "a,b"}, {"uuid": other, "text": "c"}]
-    shown = {name: netvision(service, "list", "--format", name).out for name in ("text", "json", "ndjson", "csv")}
+    shown = {name: invoke(service, "list", "--format", name).out for name in ("text", "json", "ndjson", "csv")}
     assert shown["text"] == f"{key}\ta,b\n{other}\tc\n"
     assert json.loads(shown["json"]) == records
     assert [json.loads(line) for line in shown["ndjson"].splitlines()] == records
     assert list(csv.DictReader(StringIO(shown["csv"], newline=""))) == records
-    table = netvision(service, "list", "--format", "table").lines
+    table = invoke(service, "list", "--format", "table").lines
     assert [line.split() for line in table] == [["UUID", "TEXT"], [key, "a,b"], [other, "c"]]
 
 
@@ -280,7 +280,7 @@ def test_list_has_every_format(service: str, http: httpx.Client) -> None:
     ("format_", "nothing"), [("text", ""), ("json", "[]\n"), ("ndjson", ""), ("csv", "uuid,text\r\n")]
 )
 def test_an_empty_store_is_an_empty_list(service: str, format_: str, nothing: str) -> None:
-    done = netvision(service, "list", "--format", format_)
+    done = invoke(service, "list", "--format", format_)
     assert (done.code, done.out, done.err) == (0, nothing, "")
 
 
@@ -313,7 +313,7 @@ def test_get_prints_records_in_the_order_of_its_arguments(service: str, http: ht
 @on_sqlite
 def test_get_prints_those_that_are_there_and_names_those_that_are_not(service: str, http: httpx.Client) -> None:
     first, second = stored(http, "a", "b")
-    done = netvision(service, "get", first, ABSENT, second, BESIDE)
+    done = invoke(service, "get", first, ABSENT, second, BESIDE)
     assert (done.code, done.out) == (4, f"{first}\ta\n{second}\tb\n")
     assert f"{ABSENT}, {BESIDE}" in done.err
     assert done.err.count("\n") == 1
@@ -340,7 +340,7 @@ def test_delete_prints_what_it_deleted(service: str, http: httpx.Client) -> None
 @on_sqlite
 def test_delete_goes_on_behind_an_absent_record(service: str, http: httpx.Client, database: AnyDatabase) -> None:
     first, second = stored(http, "a", "b")
-    done = netvision(service, "delete", first, ABSENT, second, "--format", "json")
+    done = invoke(service, "delete", first, ABSENT, second, "--format", "json")
     assert (done.code, database.count()) == (4, 0)
     assert [record["uuid"] for record in json.loads(done.out)] == [first, second]
     assert ABSENT in done.err
@@ -349,15 +349,15 @@ def test_delete_goes_on_behind_an_absent_record(service: str, http: httpx.Client
 @on_sqlite
 def test_delete_takes_what_list_printed(service: str, http: httpx.Client, database: AnyDatabase) -> None:
     stored(http, "a\tb", "c\nd", "e")
-    listed = netvision(service, "list", "2").out
-    done = netvision(service, "delete", "-", given=listed)
+    listed = invoke(service, "list", "2").out
+    done = invoke(service, "delete", "-", given=listed)
     assert (done.code, done.out, database.count()) == (0, listed, 1)
 
 
 @on_sqlite
 def test_delete_takes_bare_uuids_from_standard_input(service: str, http: httpx.Client, database: AnyDatabase) -> None:
     keys = stored(http, "a", "b")
-    assert netvision(service, "delete", "-", given=f"{keys[0]}\r\n\n{keys[1]}").code == 0
+    assert invoke(service, "delete", "-", given=f"{keys[0]}\r\n\n{keys[1]}").code == 0
     assert database.count() == 0
 
 
@@ -366,7 +366,7 @@ def test_delete_of_everything_needs_a_yes_without_a_terminal(
     service: str, http: httpx.Client, database: AnyDatabase
 ) -> None:
     stored(http, "a", "b")
-    done = netvision(service, "delete", "--all", given="y\n")
+    done = invoke(service, "delete", "--all", given="y\n")
     assert (done.code, done.out, database.count()) == (2, "", 2)
     assert "--yes" in done.err
 
@@ -375,8 +375,8 @@ def test_delete_of_everything_with_a_yes_deletes_everything(
     service: str, http: httpx.Client, database: AnyDatabase
 ) -> None:
     http.post("/new", json=[{"text": str(number)} for number in range(300)])
-    listed = netvision(service, "list").out
-    done = netvision(service, "delete", "--all", "--yes")
+    listed = invoke(service, "list").out
+    done = invoke(service, "delete", "--all", "--yes")
     assert (done.code, database.count()) == (0, 0)
     assert sorted(done.lines) == listed.splitlines()
 
@@ -438,14 +438,14 @@ def test_status_tells_of_a_server_that_is_ready(service: str) -> None:
 
 
 def test_status_of_a_server_that_is_not_there_is_3() -> None:
-    done = netvision(NOWHERE, "status")
+    done = invoke(NOWHERE, "status")
     assert (done.code, done.out) == (3, "")
     assert done.err.startswith(f"Error: no server at {NOWHERE} (connection refused)")
 
 
 def test_status_of_a_server_that_is_not_ready_says_why(empty_database: AnyDatabase) -> None:
     with served(Settings(database_url=empty_database.url, port=0, migrate=False)) as url:
-        done = netvision(url, "status")
+        done = invoke(url, "status")
     assert (done.code, done.out) == (1, "")
     assert "netvision-api db upgrade" in done.err
     assert done.err.count("\n") == 1

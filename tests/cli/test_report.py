@@ -20,9 +20,10 @@ from netvision_cli.swarm.snapshot import Snapshot, take
 from netvision_cli.swarm.summary import COLUMNS, Circumstances, cell_text, render, summarize
 from netvision_cli.swarm.thresholds import Threshold
 from netvision_cli.swarm.workload import Workload
-from tests.cli.commands import netvision, on_sqlite
+from tests.cli.commands import invoke, netvision
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 from tests.cli.summaries import summary_of
+from tests.databases import on_sqlite
 
 LOADING = ("src", "href", "srcset", "action", "data", "poster", "xlink:href", "background")
 FAIL_IF = (Threshold.parse("delete.p99>1ms"), Threshold.parse("lost>0"))
@@ -176,7 +177,7 @@ def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
-    done = netvision("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(tmp_path / "absent" / "r.html"))
+    done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(tmp_path / "absent" / "r.html"))
     assert (done.code, done.out) == (2, "")
 
 

@@ -28,13 +28,12 @@ from tests.cli.commands import (
     environment,
     http_answer,
     netvision,
-    on_sqlite,
     on_terminal,
     raw_server,
     running,
 )
 from tests.cli.summaries import summary_of
-from tests.databases import AnyDatabase, SqliteDatabase
+from tests.databases import AnyDatabase, SqliteDatabase, on_sqlite
 from tests.servers import server_process, wait_until
 
 SMALL = ("--backlog", "100", "--batch", "5:20")

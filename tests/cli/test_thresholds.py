@@ -11,10 +11,11 @@ from netvision_cli.errors import NetvisionError, Refused, Unbalanced, Unchecked
 from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.command import worst
 from netvision_cli.swarm.thresholds import NAMES, UNITS, WORDS, Threshold
-from tests.cli.commands import Ended, netvision, on_sqlite
+from tests.cli.commands import Ended, invoke, netvision
 from tests.cli.planted import PlantedServer, planted
 from tests.cli.simulation import SimulatedServer
 from tests.cli.summaries import summary_of
+from tests.databases import on_sqlite
 
 NOWHERE = "http://127.0.0.1:1"
 CALLS: dict[str, Any] = {"count": 99, "rate": 9.9, "p50": 10.0, "p95": 40.0, "p99": 50.0, "p99.9": 60.0, "max": 70.0}
@@ -92,13 +93,13 @@ def test_a_wrong_expression_is_refused_at_once(expression: str) -> None:
 
 
 def test_a_wrong_name_is_told_with_the_names_there_are() -> None:
-    done = netvision(NOWHERE, "swarm", "--fail-if", "delay.p99>50ms")
+    done = invoke(NOWHERE, "swarm", "--fail-if", "delay.p99>50ms")
     assert done.code == 2
     assert all(name in done.err for name in ("delay.p99", "response", "deleted.rate", "resurrected"))
 
 
 def test_response_times_can_be_asked_for_only_with_a_rate() -> None:
-    done = netvision(NOWHERE, "swarm", "--fail-if", "response.p99>50ms")
+    done = invoke(NOWHERE, "swarm", "--fail-if", "response.p99>50ms")
     assert done.code == 2
     assert "--rate" in done.err
 

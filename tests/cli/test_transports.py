@@ -16,7 +16,8 @@ from netvision_cli.direct_transport import DirectTransport
 from netvision_cli.errors import ConnectionLost, NotConnected, TimedOut
 from netvision_cli.httpx_transport import HttpxTransport
 from netvision_cli.unreachable import reason_of
-from tests.cli.commands import http_answer, on_sqlite, raw_server
+from tests.cli.commands import http_answer, raw_server
+from tests.databases import on_sqlite
 
 pytestmark = pytest.mark.anyio
 

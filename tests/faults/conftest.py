@@ -3,12 +3,14 @@
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from netvision_api.settings import Settings
 from netvision_api.storage.revisions import upgrade
+from tests.databases import WORKER
 from tests.faults.postgresql import PostgresqlServer, WatchedDatabase, crashable_postgresql
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Stage
@@ -18,9 +20,11 @@ POOL_SIZE = 4
 
 
 @pytest.fixture(scope="session")
-def crashable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
-    """A PostgreSQL server that may be crashed."""
-    with crashable_postgresql(tmp_path_factory.mktemp("crashable")) as server:
+def crashable(shared_folder: Path) -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server that may be crashed, of this test process alone."""
+    folder = shared_folder / f"crashable{WORKER}"
+    folder.mkdir()
+    with crashable_postgresql(folder) as server:
         yield server
 
 

