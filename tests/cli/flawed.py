@@ -14,7 +14,7 @@ class Flawed(SimulatedServer):
     is_due = True
 
     def strikes(self) -> bool:
-        strikes = self.is_due or self.chance.random() < 0.1
+        strikes = self.is_due or self.rng.random() < 0.1
         self.is_due = False
         return strikes
 

@@ -46,8 +46,8 @@ class PlantedServer:
 
     def answer(self, method: str, target: str, body: bytes) -> bytes:
         """Do the work of a request and write its answer, or let it end badly."""
-        chance = self.store.chance.random()
-        if chance < self.overloads:
+        rng = self.store.rng.random()
+        if rng < self.overloads:
             return response(503, b"{}")
         try:
             status, content = 200, msgspec.json.encode(self.work(method, target, body))
@@ -55,7 +55,7 @@ class PlantedServer:
             status, content = 404, ABSENT
         except NetvisionError:
             status, content = 503, b"{}"
-        if chance > 1 - self.cuts:
+        if rng > 1 - self.cuts:
             raise CutError
         return response(status, content)
 

@@ -47,7 +47,7 @@ class SimulatedServer:
     """A records service in memory, honest but as flaky as it is told to be."""
 
     def __init__(self, seed: int, flakiness: float = 0.0) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.flakiness = flakiness
         self.texts: dict[UUID, str] = {}
         self.keys: list[UUID] = []
@@ -84,14 +84,14 @@ class SimulatedServer:
     async def serve(self, work: Callable[[], T]) -> T:
         """Do the work and answer, or let one of the two fail."""
         await self.pass_time()
-        if self.chance.random() < self.flakiness:
-            await self.chance.choice(self.faults())(work)
+        if self.rng.random() < self.flakiness:
+            await self.rng.choice(self.faults())(work)
         answer = work()
         await self.pass_time()
         return answer
 
     async def pass_time(self) -> None:
-        await asyncio.sleep(self.chance.expovariate(200))
+        await asyncio.sleep(self.rng.expovariate(200))
 
     def faults(self) -> list[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]]]:
         return [self.not_there, self.lost_before, self.lost_after, self.late, self.overloaded, self.unknown]
@@ -107,7 +107,7 @@ class SimulatedServer:
         raise ConnectionLost("reset after the work")
 
     async def late(self, work: Callable[[], object]) -> None:
-        asyncio.get_running_loop().call_later(self.chance.uniform(0, 60), self.try_to, work)
+        asyncio.get_running_loop().call_later(self.rng.uniform(0, 60), self.try_to, work)
         await asyncio.sleep(10)
         raise TimedOut("no answer in time")
 

@@ -22,7 +22,7 @@ def swarm(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("flawed", "harm"),
-    [(Dropping, "lost"), (Garbling, "corrupt"), (Reviving, "resurrected"), (DoublyDeleting, "doubled")],
+    [(Dropping, "lost"), (Garbling, "corrupt"), (Reviving, "resurrected"), (DoublyDeleting, "duplicated")],
 )
 def test_harm_is_found_and_decides_the_exit_code(flawed: type[SimulatedServer], harm: str) -> None:
     with planted(PlantedServer(flawed(1))) as url:

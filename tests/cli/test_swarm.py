@@ -66,7 +66,7 @@ def samples(done: Ended) -> list[tuple[int, float, int]]:
 
 
 def worked(swarm: Running) -> bool:
-    """Tell whether a swarm has deleted something."""
+    """Return whether a swarm has deleted something."""
     return any(not line.startswith("deleted 0") for line in swarm.out)
 
 
@@ -111,7 +111,7 @@ def test_a_second_signal_leaves_at_once(number: int) -> None:
     with raw_server(lambda _request: None) as silent, running(silent.url, "swarm", "--timeout", "10m") as swarm:
         wait_until(lambda: silent.requests)
         swarm.signal(number)
-        wait_until(lambda: "once more leaves at once" in swarm.said)
+        wait_until(lambda: "again to exit at once" in swarm.said)
         swarm.signal(number)
         done = swarm.end()
     assert done.code == 130
@@ -232,9 +232,9 @@ def test_what_is_left_on_purpose_is_counted(
     done = netvision(service, "swarm", *arguments)
     account = summary_of(done)["account"]
     assert (done.code, account["created"]) == (0, 600)
-    assert account["left"] == 600 - account["deleted"] - account["gone"] == database.count() - 5 > 0
+    assert account["remaining"] == 600 - account["deleted"] - account["unconfirmed"] == database.count() - 5 > 0
     assert all(record in stored(http) for record in foreign)
-    assert f"{account['left']} left" in done.err
+    assert f"{account['left']} remaining" in done.err
 
 
 @on_sqlite
@@ -346,7 +346,7 @@ def demonstrating(folder: Path, *arguments: str) -> Iterator[tuple[Running, int]
 
 
 def is_served(port: int) -> bool:
-    """Tell whether something listens."""
+    """Return whether something listens."""
     try:
         socket.create_connection(("127.0.0.1", port), END_SECONDS).close()
     except ConnectionRefusedError:
