@@ -1,6 +1,6 @@
 """A server and a clock that are simulated: hours of faults in a moment, the same ones for the same seed.
 
-The simulated server stands where the client stands: a workload calls it as it would call the real one.
+The simulated server takes the place of the client: a workload calls it as it would call the real one.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedServer:
-    """A records service in memory, honest but as flaky as it is told to be."""
+    """A records service in memory, honest but as flaky as requested."""
 
     def __init__(self, seed: int, flakiness: float = 0.0) -> None:
         self.rng = random.Random(seed)
@@ -82,13 +82,13 @@ class SimulatedServer:
         return Record(key, self.texts.pop(key))
 
     async def serve(self, work: Callable[[], T]) -> T:
-        """Do the work and answer, or let one of the two fail."""
+        """Do the work and respond, or let one of the two fail."""
         await self.pass_time()
         if self.rng.random() < self.flakiness:
             await self.rng.choice(self.faults())(work)
-        answer = work()
+        result = work()
         await self.pass_time()
-        return answer
+        return result
 
     async def pass_time(self) -> None:
         await asyncio.sleep(self.rng.expovariate(200))
@@ -109,7 +109,7 @@ class SimulatedServer:
     async def late(self, work: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(self.rng.uniform(0, 60), self.try_to, work)
         await asyncio.sleep(10)
-        raise TimedOut("no answer in time")
+        raise TimedOut("no response in time")
 
     async def overloaded(self, _work: Callable[[], object]) -> None:
         raise ServerError("503")
@@ -119,7 +119,7 @@ class SimulatedServer:
         raise ServerError("503, outcome unknown")
 
     def try_to(self, work: Callable[[], object]) -> None:
-        """Do work whose answer nobody gets."""
+        """Do work whose response is lost."""
         try:
             work()
         except NotFound:

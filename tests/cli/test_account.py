@@ -21,7 +21,7 @@ PAGE = 5
 
 
 class AccountMachine(RuleBasedStateMachine):
-    """Batches are offered, answered or not; records are read and deleted; now and then one is harmed."""
+    """Batches are offered, acknowledged or not; records are read and deleted; now and then one is harmed."""
 
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed: int) -> None:
@@ -31,7 +31,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.numbers: Iterator[int] = count(1)
         self.stored: dict[UUID, Record] = {}
         self.offered: dict[int, Batch] = {}
-        self.answered: dict[int, Batch] = {}
+        self.acknowledged: dict[int, Batch] = {}
         self.deletable: set[UUID] = set()
         self.deleted: dict[UUID, int] = {}
         self.lost = self.corrupt = self.resurrected = self.duplicated = 0
@@ -48,7 +48,7 @@ class AccountMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.offered)
     @rule(arrives=st.booleans(), may_land=st.booleans())
-    def get_no_answer(self, arrives: bool, may_land: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    def get_no_response(self, arrives: bool, may_land: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
         batch = self.rng.choice(list(self.offered.values()))
         if arrives:
             self.stored.update((record.uuid, record) for record in batch.records)
@@ -57,11 +57,11 @@ class AccountMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.offered)
     @rule()
-    def get_an_answer(self) -> None:
+    def get_a_response(self) -> None:
         batch = self.offered.pop(self.rng.choice(list(self.offered)))
         self.stored.update((record.uuid, record) for record in batch.records)
         self.account.acknowledge(batch, batch.records)
-        self.answered[batch.number] = batch
+        self.acknowledged[batch.number] = batch
         self.deletable.update(record.uuid for record in batch.records)
 
     @rule()
@@ -70,7 +70,7 @@ class AccountMachine(RuleBasedStateMachine):
         self.read(after, PAGE)
 
     @precondition(lambda self: self.deletable)
-    @rule(outcome=st.sampled_from(["answer", "lost before", "lost after", "contested"]))
+    @rule(outcome=st.sampled_from(["response", "lost before", "lost after", "contested"]))
     def delete(self, outcome: str) -> None:
         key = self.rng.choice(sorted(self.deletable))
         if not self.account.is_deletable(key):
@@ -216,7 +216,7 @@ def test_a_record_seen_by_a_read_that_began_before_its_deletion_is_not_back() ->
     assert account.tally.resurrected == 0
 
 
-def test_a_late_landing_is_told_from_a_resurrection() -> None:
+def test_a_late_insert_is_distinguished_from_a_resurrection() -> None:
     account = Account(Run.start())
     for number, is_open in ((1, True), (2, False)):
         batch = stored(account, number, size=1)

@@ -64,7 +64,7 @@ def test_the_last_minute_is_known_by_the_second() -> None:
     assert {(second.seconds, second.deleted) for second in minute} == {(1.0, 1)}
 
 
-def test_a_server_that_was_away_for_a_moment_is_not_forgotten_by_joining() -> None:
+def test_a_server_that_was_away_for_a_moment_is_not_forgotten_by_merging() -> None:
     assert [interval for interval in history_of(moments(4 * MAX_INTERVALS)).intervals if interval.outage]
 
 

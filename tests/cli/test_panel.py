@@ -126,7 +126,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_no_panel(service: str, kind
     assert are_whole(lines_in(both.seen()))
 
 
-def test_the_panel_says_what_it_waits_for() -> None:
+def test_the_panel_shows_what_it_waits_for() -> None:
     with terminal() as both:
         assert run_on(both.file, both.file, "http://127.0.0.1:1", "swarm", "--wait", "1s") == 3
     assert "waiting for the server: no server at http://127.0.0.1:1" in both.written.decode()

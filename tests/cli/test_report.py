@@ -1,4 +1,4 @@
-"""The report: one page that loads nothing, escapes everything, and says what the other outputs of the same run say."""
+"""The report: one page that loads nothing, escapes everything, and agrees with the other outputs of the same run."""
 
 import json
 import re
@@ -111,13 +111,13 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
 
 
 @on_sqlite
-def test_a_report_of_a_real_run_says_what_its_json_says(service: str, tmp_path: Path) -> None:
+def test_a_report_of_a_real_run_agrees_with_its_json(service: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     done = netvision(service, "swarm", "--duration", "2s", "--rate", "100", "--json", "--report", str(path))
     summary, page = summary_of(done), Page(path.read_text())
     assert done.code == 0, done.err
-    for said in ("verdict", "client", "server", "machine", "command"):
-        assert summary[said] in page.texts
+    for name in ("verdict", "client", "server", "machine", "command"):
+        assert summary[name] in page.texts
     assert "sqlite" in summary["server"]
     assert f"--seed {summary['seed']}" in summary["command"]
     assert {row[0] for row in page.rows} >= {"insert", "fetch", "delete", "response"}
@@ -139,7 +139,7 @@ def test_a_report_loads_nothing_and_runs_nothing() -> None:
 
 
 @pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", '" onload="x', "</style><b>", "&amp;<!--", "]]>"])
-def test_a_report_escapes_whatever_it_is_told(nasty: str) -> None:
+def test_a_report_escapes_all_of_its_contents(nasty: str) -> None:
     end, _, intervals = run()
     info = run_info(command=nasty)
     summary = summarize(end, info) | {"server": nasty, "client": nasty, "machine": nasty, "verdict": nasty}
@@ -167,7 +167,7 @@ def test_a_run_in_which_nothing_happened_has_a_report() -> None:
     assert Page(report(summarize(end, run_info()), [])).rows
 
 
-def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
+def test_a_generator_that_was_the_bottleneck_is_reported_everywhere() -> None:
     end, _, intervals = run()
     summary = summarize(end, run_info(busy_seconds=end.seconds))
     assert "these numbers describe netvision" in render(summary)
@@ -183,7 +183,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Pat
 @on_sqlite
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
 @pytest.mark.parametrize(("fail_if", "code"), [("lost>0", 1), ("deleted>0", 99)])
-def test_a_report_that_cannot_be_written_after_all_is_told_after_a_threshold(
+def test_a_report_that_cannot_be_written_after_all_is_reported_after_a_threshold(
     service: str, fail_if: str, code: int
 ) -> None:
     done = netvision(service, "swarm", "--records", "20", "--report", "/dev/full", "--fail-if", fail_if)

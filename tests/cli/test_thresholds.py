@@ -1,4 +1,4 @@
-"""Thresholds: what can be asked, how it is judged, and what the exit code makes of it."""
+"""Thresholds: what they can name, how they are judged, and which exit status follows."""
 
 from dataclasses import fields
 from typing import Any
@@ -62,19 +62,19 @@ def test_an_expression_is_true_or_false_of_a_run(expression: str, is_missed: boo
 
 
 @pytest.mark.parametrize("expression", ["delete.p99>1h", "delete.errors>50%", "response.max>1h"])
-def test_what_was_never_measured_is_missed(expression: str) -> None:
+def test_what_was_never_measured_fails(expression: str) -> None:
     judged = Threshold.parse(expression).judge(SUMMARY)
     assert (judged.missed, judged.shown) == (True, "never measured")
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_every_name_can_be_asked_for_and_is_listed(name: str) -> None:
+def test_every_name_is_accepted_and_listed(name: str) -> None:
     unit = UNITS[name]
     assert Threshold.parse(f"{name}>1{unit}").name == name
     assert name in NAMES or all(part in NAMES for part in (name.split(".", maxsplit=1)[0], f".{name.split('.', 1)[1]}"))
 
 
-def test_every_word_of_the_account_can_be_asked_for() -> None:
+def test_every_number_of_the_account_is_accepted() -> None:
     assert {field.name for field in fields(Tally)} <= set(UNITS)
 
 
@@ -91,13 +91,13 @@ def test_a_wrong_expression_is_refused_at_once(expression: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def test_a_wrong_name_is_told_with_the_names_there_are() -> None:
+def test_the_error_for_a_wrong_name_lists_the_valid_names() -> None:
     done = netvision(NOWHERE, "swarm", "--fail-if", "delay.p99>50ms")
     assert done.code == 2
     assert all(name in done.err for name in ("delay.p99", "response", "deleted.rate", "resurrected"))
 
 
-def test_response_times_can_be_asked_for_only_with_a_rate() -> None:
+def test_response_times_require_a_rate() -> None:
     done = netvision(NOWHERE, "swarm", "--fail-if", "response.p99>50ms")
     assert done.code == 2
     assert "--rate" in done.err
@@ -114,7 +114,7 @@ def test_a_run_within_its_thresholds_shows_them_and_ends_well(service: str) -> N
 
 
 @on_sqlite
-def test_a_missed_threshold_is_99(service: str) -> None:
+def test_a_failed_threshold_exits_with_status_99(service: str) -> None:
     done = netvision(service, "swarm", "--records", "50", "--json", *fail_if("deleted.rate<1000000", "lost>0"))
     assert done.code == 99
     missing, passed = summary_of(done)["thresholds"]

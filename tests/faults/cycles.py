@@ -1,7 +1,7 @@
 """The long runs: one fault again and again under a swarm, whose account is the judge.
 
 Recovery is the time from the end of a fault (a process is started again, PostgreSQL accepts connections) to the first
-answer of the service that needed its database.
+response of the service that needed its database.
 """
 
 import argparse
@@ -75,11 +75,11 @@ class Scene:
 
     @property
     def url(self) -> str:
-        """Return the URL of the service behind the proxy."""
+        """Return the URL of the proxy in front of the service."""
         return f"http://{HOST}:{self.wire.port}"
 
     def is_served(self) -> bool:
-        """Return whether the service answers from its database."""
+        """Return whether the service responds from its database."""
         try:
             return httpx.get(f"{self.url}/1", timeout=5).is_success
         except httpx.TransportError:
@@ -193,7 +193,7 @@ class Result:
 def run(
     fault: Fault, cycles: int, postgresql: PostgresqlServer | None, folder: Path, seed: int, *swarm_options: str
 ) -> Result:
-    """Let a fault strike again and again under a swarm, then have the swarm give its account."""
+    """Let a fault strike again and again under a swarm, then stop the swarm and read its account."""
     rng = random.Random(seed)
     result = Result(fault, "SQLite" if postgresql is None else "PostgreSQL", seed)
     with (
@@ -224,7 +224,7 @@ def wait_for_progress(swarm: Running) -> None:
 
 
 def total(swarm: Running) -> int:
-    """Return how many records the swarm says it has deleted."""
+    """Return how many records the swarm reports as deleted."""
     return int(json.loads(swarm.out[-1]).get("total", 0)) if swarm.out else 0
 
 

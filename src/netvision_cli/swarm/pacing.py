@@ -13,6 +13,7 @@ from netvision_cli.options import SwarmOptions
 from netvision_cli.swarm.latency import Histogram
 
 IDLE_SECONDS = 0.02
+"""How often producers check for room, and how long consumers pause after an empty page."""
 
 
 class Pacing:

@@ -163,7 +163,7 @@ def text(x: float, y: float, content: str, anchor: str) -> Element:
 
 
 def line(number: int, places: Sequence[float], values: Sequence[Value], y: Axis) -> Element:
-    """Draw a curve, with a gap where there is no value."""
+    """Draw a curve, with gaps for missing values."""
     points = zip(places, values, strict=True)
     pieces = (list(piece) for is_known, piece in groupby(points, lambda point: point[1] is not None) if is_known)
     return element("path", d="".join(stroke(piece, y) for piece in pieces), class_=f"curve c{number}")

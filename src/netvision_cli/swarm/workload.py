@@ -1,7 +1,7 @@
 """The endless work: producers insert batches, consumers fetch records and delete them. No display, no command line.
 
 When it may go on is decided in `pacing`, and how a call is made and repeated in `calls`. An insert without a response
-is sent again under the same uuids, so that whatever became of the first attempt, the account can be settled.
+is sent again under the same uuids, so that the account can be settled no matter what became of the first attempt.
 """
 
 import asyncio
