@@ -14,7 +14,7 @@ STALL_SECONDS = 10.0
 
 
 class Stalling(SimulatedServer):
-    """Answers at once, but one insert after ten seconds."""
+    """Responds at once, except to one insert, which takes ten seconds."""
 
     has_stalled = False
 
