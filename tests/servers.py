@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import uvicorn
 from typer.testing import CliRunner
 
-from netvision_api.server import listening_socket, uvicorn_config
 from netvision_api.cli import app
+from netvision_api.server import listening_socket, uvicorn_config
 from netvision_api.settings import Settings
 
 START_SECONDS = 60

@@ -13,7 +13,7 @@ import pytest
 from netvision_api.settings import Settings
 from netvision_cli import errors
 from netvision_cli.errors import NetvisionError
-from netvision_cli.options import SwarmOptions
+from netvision_cli.swarm.options import SwarmOptions
 from tests.servers import clean_environment
 
 ROOT = Path(__file__).parents[1]

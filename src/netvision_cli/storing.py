@@ -57,12 +57,12 @@ async def store_with_retries(client: Client, batch: list[Record]) -> None:
                 # The message of an exception is its arguments; the exception itself keeps its class and exit status.
                 error.args = (f"{error}; the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored",)
                 raise
-            await asyncio.sleep(backoff(attempt, error))
+            await asyncio.sleep(backoff_seconds(attempt, error))
         else:
             return
 
 
-def backoff(attempt: int, error: NetvisionError) -> float:
+def backoff_seconds(attempt: int, error: NetvisionError) -> float:
     """Return the seconds before the next attempt: longer each time, and jittered so that clients do not align."""
     growing = min(MAX_BACKOFF_SECONDS, math.ldexp(INITIAL_BACKOFF_SECONDS, attempt))
     return max(error.retry_after or 0.0, growing * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

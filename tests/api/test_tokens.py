@@ -256,9 +256,7 @@ def test_a_token_may_come_from_a_file_and_the_option_wins(url: str, tmp_path: Pa
 
 
 def test_no_representation_of_the_settings_shows_a_secret() -> None:
-    settings = Settings(
-        database_url=f"postgresql://u:{PASSWORD}@localhost/x", token=TOKEN, read_token=READ
-    )
+    settings = Settings(database_url=f"postgresql://u:{PASSWORD}@localhost/x", token=TOKEN, read_token=READ)
     assert settings.tokens == (TOKEN.encode(),)
     check_silent(f"{settings!r} {settings}")
 

@@ -14,7 +14,7 @@ class Flawed(SimulatedServer):
     is_due = True
 
     def strikes(self) -> bool:
-        strikes = self.is_due or self.chance.random() < 0.1
+        strikes = self.is_due or self.rng.random() < 0.1
         self.is_due = False
         return strikes
 
@@ -46,7 +46,7 @@ class Reviving(Flawed):
 
 
 class DoublyDeleting(SimulatedServer):
-    """Acknowledges the deletion of a record as often as it is asked."""
+    """Acknowledges the deletion of a record as often as it is requested."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -78,7 +78,7 @@ class Forgetting(Flawed):
 
 
 class Halving(SimulatedServer):
-    """Stores half of a batch and says it failed, at the first attempt."""
+    """Stores half of a batch and reports a failure, at the first attempt."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -93,7 +93,7 @@ class Halving(SimulatedServer):
 
 
 class Landing(SimulatedServer):
-    """Answers no insert in time at the first attempt, and serves it much later."""
+    """Responds to no insert in time at the first attempt, and serves it much later."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

@@ -31,7 +31,7 @@ class PlantedServer:
         self.requests = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request after another."""
+        """Serve one request after another."""
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 line, *headers = head.decode().split("\r\n")
@@ -39,15 +39,15 @@ class PlantedServer:
                 body = await reader.readexactly(int(fields.get("content-length", "0")))
                 method, target, _ = line.split(" ")
                 self.requests += 1
-                writer.write(self.answer(method, target, body))
+                writer.write(self.respond(method, target, body))
                 await writer.drain()
         except (CutError, asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()
 
-    def answer(self, method: str, target: str, body: bytes) -> bytes:
-        """Do the work of a request and write its answer, or let it end badly."""
-        chance = self.store.chance.random()
-        if chance < self.overloads:
+    def respond(self, method: str, target: str, body: bytes) -> bytes:
+        """Do the work of a request and write its response, or let it fail."""
+        rng = self.store.rng.random()
+        if rng < self.overloads:
             return response(503, b"{}")
         try:
             status, content = 200, msgspec.json.encode(self.work(method, target, body))
@@ -55,7 +55,7 @@ class PlantedServer:
             status, content = 404, ABSENT
         except NetvisionError:
             status, content = 503, b"{}"
-        if chance > 1 - self.cuts:
+        if rng > 1 - self.cuts:
             raise CutError
         return response(status, content)
 
@@ -74,7 +74,7 @@ class PlantedServer:
 
 
 def response(status: int, content: bytes) -> bytes:
-    """Write an answer in one piece."""
+    """Write a response in one piece."""
     head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     return head.encode() + b"\r\n\r\n" + content
 

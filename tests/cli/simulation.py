@@ -1,6 +1,6 @@
 """A server and a clock that are simulated: hours of faults in a moment, the same ones for the same seed.
 
-The simulated server stands where the client stands: a workload calls it as it would call the real one.
+The simulated server takes the place of the client: a workload calls it as it would call the real one.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from netvision_cli.client import Record
 from netvision_cli.errors import ConnectionLost, NotConnected, NotFound, ServerError, TimedOut
-from netvision_cli.options import Range, SwarmOptions
+from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
 
 T = TypeVar("T")
@@ -44,10 +44,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedServer:
-    """A records service in memory, honest but as flaky as it is told to be."""
+    """A records service in memory, honest but as flaky as requested."""
 
     def __init__(self, seed: int, flakiness: float = 0.0) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.flakiness = flakiness
         self.texts: dict[UUID, str] = {}
         self.keys: list[UUID] = []
@@ -82,16 +82,16 @@ class SimulatedServer:
         return Record(key, self.texts.pop(key))
 
     async def serve(self, work: Callable[[], T]) -> T:
-        """Do the work and answer, or let one of the two fail."""
+        """Do the work and respond, or let one of the two fail."""
         await self.pass_time()
-        if self.chance.random() < self.flakiness:
-            await self.chance.choice(self.faults())(work)
-        answer = work()
+        if self.rng.random() < self.flakiness:
+            await self.rng.choice(self.faults())(work)
+        result = work()
         await self.pass_time()
-        return answer
+        return result
 
     async def pass_time(self) -> None:
-        await asyncio.sleep(self.chance.expovariate(200))
+        await asyncio.sleep(self.rng.expovariate(200))
 
     def faults(self) -> list[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]]]:
         return [self.not_there, self.lost_before, self.lost_after, self.late, self.overloaded, self.unknown]
@@ -107,9 +107,9 @@ class SimulatedServer:
         raise ConnectionLost("reset after the work")
 
     async def late(self, work: Callable[[], object]) -> None:
-        asyncio.get_running_loop().call_later(self.chance.uniform(0, 60), self.try_to, work)
+        asyncio.get_running_loop().call_later(self.rng.uniform(0, 60), self.try_to, work)
         await asyncio.sleep(10)
-        raise TimedOut("no answer in time")
+        raise TimedOut("no response in time")
 
     async def overloaded(self, _work: Callable[[], object]) -> None:
         raise ServerError("503")
@@ -119,7 +119,7 @@ class SimulatedServer:
         raise ServerError("503, outcome unknown")
 
     def try_to(self, work: Callable[[], object]) -> None:
-        """Do work whose answer nobody gets."""
+        """Do work whose response is lost."""
         try:
             work()
         except NotFound:

@@ -21,20 +21,20 @@ PAGE = 5
 
 
 class AccountMachine(RuleBasedStateMachine):
-    """Batches are offered, answered or not; records are read and deleted; now and then one is harmed."""
+    """Batches are offered, acknowledged or not; records are read and deleted; now and then one is harmed."""
 
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.run = Run.of(1, seed)
         self.account = Account(self.run)
         self.numbers: Iterator[int] = count(1)
         self.stored: dict[UUID, Record] = {}
         self.offered: dict[int, Batch] = {}
-        self.answered: dict[int, Batch] = {}
+        self.acknowledged: dict[int, Batch] = {}
         self.deletable: set[UUID] = set()
         self.deleted: dict[UUID, int] = {}
-        self.lost = self.corrupt = self.resurrected = self.doubled = 0
+        self.lost = self.corrupt = self.resurrected = self.duplicated = 0
 
     # --- what happens
 
@@ -48,8 +48,8 @@ class AccountMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.offered)
     @rule(arrives=st.booleans(), may_land=st.booleans())
-    def get_no_answer(self, arrives: bool, may_land: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-        batch = self.chance.choice(list(self.offered.values()))
+    def get_no_response(self, arrives: bool, may_land: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        batch = self.rng.choice(list(self.offered.values()))
         if arrives:
             self.stored.update((record.uuid, record) for record in batch.records)
         if may_land:
@@ -57,22 +57,22 @@ class AccountMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.offered)
     @rule()
-    def get_an_answer(self) -> None:
-        batch = self.offered.pop(self.chance.choice(list(self.offered)))
+    def get_a_response(self) -> None:
+        batch = self.offered.pop(self.rng.choice(list(self.offered)))
         self.stored.update((record.uuid, record) for record in batch.records)
         self.account.acknowledge(batch, batch.records)
-        self.answered[batch.number] = batch
+        self.acknowledged[batch.number] = batch
         self.deletable.update(record.uuid for record in batch.records)
 
     @rule()
     def read_a_page(self) -> None:
-        after = self.chance.choice([self.run.floor, *self.stored])
+        after = self.rng.choice([self.run.floor, *self.stored])
         self.read(after, PAGE)
 
     @precondition(lambda self: self.deletable)
-    @rule(outcome=st.sampled_from(["answer", "lost before", "lost after", "contested"]))
+    @rule(outcome=st.sampled_from(["response", "lost before", "lost after", "contested"]))
     def delete(self, outcome: str) -> None:
-        key = self.chance.choice(sorted(self.deletable))
+        key = self.rng.choice(sorted(self.deletable))
         if not self.account.is_deletable(key):
             self.deletable.discard(key)
             return
@@ -96,19 +96,19 @@ class AccountMachine(RuleBasedStateMachine):
 
     # --- harm
 
-    @precondition(lambda self: self.unasked())
+    @precondition(lambda self: self.unrequested())
     @rule()
     def lose(self) -> None:
-        key = self.chance.choice(self.unasked())
+        key = self.rng.choice(self.unrequested())
         del self.stored[key]
         self.deletable.discard(key)
         self.lost += 1
         self.read_all()
 
-    @precondition(lambda self: self.unasked())
+    @precondition(lambda self: self.unrequested())
     @rule()
     def garble(self) -> None:
-        key = self.chance.choice(self.unasked())
+        key = self.rng.choice(self.unrequested())
         self.corrupt += not self.account.live[key].is_corrupt
         self.stored[key] = Record(key, "other")
         self.read_all()
@@ -116,7 +116,7 @@ class AccountMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.closed())
     @rule()
     def bring_back(self) -> None:
-        key = self.chance.choice(self.closed())
+        key = self.rng.choice(self.closed())
         del self.deleted[key]
         self.stored[key] = Record(key, "text")
         self.resurrected += 1
@@ -126,14 +126,14 @@ class AccountMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.certain())
     @rule()
     def delete_twice(self) -> None:
-        key = self.chance.choice(self.certain())
+        key = self.rng.choice(self.certain())
         self.account.ask(key)
         self.account.ask(key)
         record = self.stored.pop(key)
         self.account.confirm(key, record)
         self.account.confirm(key, record)
         self.deletable.discard(key)
-        self.doubled += 1
+        self.duplicated += 1
 
     # --- the judgement
 
@@ -144,7 +144,7 @@ class AccountMachine(RuleBasedStateMachine):
         tally = self.account.tally
         assert tally.lost == self.lost
         assert tally.resurrected == self.resurrected
-        assert tally.doubled == self.doubled
+        assert tally.duplicated == self.duplicated
         assert tally.corrupt == self.corrupt
 
     def teardown(self) -> None:
@@ -153,8 +153,8 @@ class AccountMachine(RuleBasedStateMachine):
         self.account.settle(self.read_all())
         self.account.close()
         tally = self.account.tally
-        assert tally.created + tally.recovered == tally.deleted + tally.gone + tally.left + tally.lost
-        assert tally.left == len(self.stored)
+        assert tally.created + tally.recovered == tally.deleted + tally.unconfirmed + tally.remaining + tally.lost
+        assert tally.remaining == len(self.stored)
 
     # --- the model
 
@@ -167,14 +167,14 @@ class AccountMachine(RuleBasedStateMachine):
     def read_all(self) -> list[UUID]:
         return self.read(self.run.floor, len(self.stored) + 1)
 
-    def unasked(self) -> list[UUID]:
+    def unrequested(self) -> list[UUID]:
         if not hasattr(self, "account"):
             return []
         live = self.account.live
-        return sorted(key for key in self.deletable & self.stored.keys() if live[key].asked is None)
+        return sorted(key for key in self.deletable & self.stored.keys() if live[key].requested is None)
 
     def certain(self) -> list[UUID]:
-        return [key for key in self.unasked() if not self.account.open_attempts(self.account.batch_of(key))]
+        return [key for key in self.unrequested() if not self.account.open_attempts(self.account.batch_of(key))]
 
     def closed(self) -> list[UUID]:
         if not hasattr(self, "account"):
@@ -216,7 +216,7 @@ def test_a_record_seen_by_a_read_that_began_before_its_deletion_is_not_back() ->
     assert account.tally.resurrected == 0
 
 
-def test_a_late_landing_is_told_from_a_resurrection() -> None:
+def test_a_late_insert_is_distinguished_from_a_resurrection() -> None:
     account = Account(Run.start())
     for number, is_open in ((1, True), (2, False)):
         batch = stored(account, number, size=1)
@@ -256,7 +256,7 @@ def test_one_open_attempt_explains_one_comeback() -> None:
     assert (account.tally.late, account.tally.resurrected) == (1, 2)
 
 
-def test_a_contested_deletion_around_a_late_landing_is_not_doubled() -> None:
+def test_a_contested_deletion_around_a_late_landing_is_not_duplicated() -> None:
     account = Account(Run.start())
     batch = stored(account, 1, size=1)
     account.leave_open(batch)
@@ -265,7 +265,7 @@ def test_a_contested_deletion_around_a_late_landing_is_not_doubled() -> None:
     account.ask(key)
     account.confirm(key, batch.records[0])
     account.confirm(key, batch.records[0])
-    assert (account.tally.late, account.tally.doubled) == (1, 0)
+    assert (account.tally.late, account.tally.duplicated) == (1, 0)
 
 
 def test_a_deletion_that_was_never_sent_excuses_nothing() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from netvision_cli.swarm.account import Tally
+from netvision_cli.swarm.tally import Tally
 from tests.cli.flawed import DoublyDeleting, Dropping, Forgetting, Garbling, Halving, Landing, Repeating, Reviving
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 
@@ -30,7 +30,7 @@ def test_leaving_records_is_no_fault() -> None:
     server = SimulatedServer(seed=1)
     tally = simulate(server, 1, replace(OPTIONS, leave=True)).account.tally
     assert tally.balances
-    assert tally.left == len(server.texts) > 0
+    assert tally.remaining == len(server.texts) > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -41,8 +41,8 @@ def test_leaving_records_is_no_fault() -> None:
         (Forgetting, "lost"),
         (Garbling, "corrupt"),
         (Reviving, "resurrected"),
-        (DoublyDeleting, "doubled"),
-        (Repeating, "doubled"),
+        (DoublyDeleting, "duplicated"),
+        (Repeating, "duplicated"),
     ],
 )
 def test_a_server_that_harms_records_is_found_out(flawed: type[SimulatedServer], harm: str, seed: int) -> None:

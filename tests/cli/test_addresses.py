@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from netvision_cli.addresses import Address
+from netvision_cli.transport.address import Address
 from tests.cli.commands import http_answer, invoke, netvision, raw_server
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"

@@ -20,7 +20,7 @@ from netvision_cli.errors import (
     ServerError,
     TimedOut,
     Unauthorized,
-    UnexpectedAnswer,
+    UnexpectedResponse,
     Unreachable,
     UsageError,
 )
@@ -141,7 +141,7 @@ def test_a_stream_that_breaks_off_yields_what_came_and_is_lost() -> None:
 def test_what_is_not_http_is_an_error_of_its_own(call: Call, answer: bytes) -> None:
     with raw_server(answer) as server:
         error = failure(server, call)
-    assert isinstance(error, ConnectionLost | UnexpectedAnswer)
+    assert isinstance(error, ConnectionLost | UnexpectedResponse)
     assert "\n" not in str(error)
 
 
@@ -154,7 +154,7 @@ def test_what_is_not_http_is_an_error_of_its_own(call: Call, answer: bytes) -> N
 def test_another_answer_than_a_netvision_gives_is_unexpected(call: Call, body: str) -> None:
     with raw_server(http_answer("200 OK", body, kind="text/html")) as server:
         error = failure(server, call)
-    assert type(error) is UnexpectedAnswer
+    assert type(error) is UnexpectedResponse
     assert error.exit_code == 1
     assert "--url" in str(error)
 
@@ -164,7 +164,7 @@ def test_an_answer_that_is_not_utf_8_is_unexpected(call: Call) -> None:
     body = b'{"uuid":"%s","text":"\xff"}\n' % str(KEY).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     with raw_server(head + body) as server:
-        assert type(failure(server, call)) is UnexpectedAnswer
+        assert type(failure(server, call)) is UnexpectedResponse
 
 
 def test_the_last_line_of_a_stream_counts_without_its_newline() -> None:
@@ -180,13 +180,13 @@ def test_a_redirect_is_not_followed(call: Call, status: str) -> None:
     with raw_server(FOUND) as other, raw_server(http_answer(status, "", f"Location: {other.url}/all")) as server:
         error = failure(server, call)
         assert (len(server.requests), other.requests) == (1, [])
-    assert type(error) is UnexpectedAnswer
+    assert type(error) is UnexpectedResponse
 
 
 @any_call
 def test_a_status_that_is_no_success_is_no_answer(call: Call) -> None:
     with raw_server(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
-        assert type(failure(server, call)) is UnexpectedAnswer
+        assert type(failure(server, call)) is UnexpectedResponse
 
 
 # --- errors of the server

@@ -15,7 +15,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
     return {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
 
 
-def test_what_changed_is_said_in_per_cent() -> None:
+def test_changes_are_shown_in_per_cent() -> None:
     slower = SUMMARY["calls"]["insert"] | {"p50": 15.0, "p95": 4000.0, "errors": 0}
     rows = rows_of(compare(SUMMARY, SUMMARY | {"calls": SUMMARY["calls"] | {"insert": slower}}))
     assert rows["insert.p50"] == ["ms", "10", "15", "+50.0", "%"]
@@ -31,8 +31,8 @@ def test_what_was_not_measured_in_one_of_two_runs_is_shown_for_the_other() -> No
 
 
 def test_what_makes_two_runs_hard_to_compare_is_named() -> None:
-    said = compare(SUMMARY | {"machine": "one"}, SUMMARY | {"machine": "another"})
-    assert "not the same machine: one, now another" in said
+    shown = compare(SUMMARY | {"machine": "one"}, SUMMARY | {"machine": "another"})
+    assert "not the same machine: one, now another" in shown
 
 
 @on_sqlite

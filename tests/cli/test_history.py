@@ -5,11 +5,11 @@ from functools import reduce
 
 import pytest
 
-from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.history import MAX_INTERVALS, MINUTE, History
 from netvision_cli.swarm.latency import Calls
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import bottleneck_warning
+from netvision_cli.swarm.tally import Tally
 
 
 def moments(count: int, cpu: float = 0.1, busy_after: int = 0) -> list[Snapshot]:
@@ -26,9 +26,9 @@ def moments(count: int, cpu: float = 0.1, busy_after: int = 0) -> list[Snapshot]
                 cpu_seconds=cpu * max(0, second - busy_after),
                 tally=Tally(deleted=second),
                 calls={name: called.copy() for name, called in calls.items()},
-                responses=None,
-                waiting=0,
-                away="no server" if second == 5 else "",
+                response_times=None,
+                outstanding=0,
+                outage="no server" if second == 5 else "",
                 is_stopping=False,
             )
         )
@@ -48,7 +48,7 @@ def test_a_history_is_bounded_and_nothing_of_the_run_is_missing(seconds: int) ->
     intervals = history_of(taken).intervals
     assert len(intervals) <= MAX_INTERVALS + 1
     assert len(intervals) > MAX_INTERVALS // 2 or seconds <= MAX_INTERVALS
-    assert reduce(Snapshot.joined, intervals) == replace(taken[-1], away="no server" if seconds >= 5 else "")
+    assert reduce(Snapshot.merged, intervals) == replace(taken[-1], outage="no server" if seconds >= 5 else "")
     starts = [interval.until - interval.seconds for interval in intervals]
     assert starts == [0.0, *(interval.until for interval in intervals[:-1])]
 
@@ -64,8 +64,8 @@ def test_the_last_minute_is_known_by_the_second() -> None:
     assert {(second.seconds, second.deleted) for second in minute} == {(1.0, 1)}
 
 
-def test_a_server_that_was_away_for_a_moment_is_not_forgotten_by_joining() -> None:
-    assert [interval for interval in history_of(moments(4 * MAX_INTERVALS)).intervals if interval.away]
+def test_a_server_that_was_away_for_a_moment_is_not_forgotten_by_merging() -> None:
+    assert [interval for interval in history_of(moments(4 * MAX_INTERVALS)).intervals if interval.outage]
 
 
 @pytest.mark.parametrize(("cpu", "busy_seconds"), [(0.5, 0), (0.89, 0), (0.97, 40)])

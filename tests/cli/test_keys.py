@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netvision_cli.durations import parse_duration
-from netvision_cli.inputs import Given
+from netvision_cli.inputs import NewRecord
 from netvision_cli.keys import BATCH_BITS, MAX_BATCH, RUN_BITS, Run
-from netvision_cli.options import parse_range
 from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS, batches
+from netvision_cli.swarm.options import parse_range
+from netvision_cli.units import parse_duration
 
 TIMES = st.integers(0, 2**48 - 1)
 TAGS = st.integers(0, 2**RUN_BITS - 1)
@@ -118,7 +118,7 @@ def test_what_is_no_range_is_refused(text: str) -> None:
 @given(st.lists(st.integers(0, BATCH_CHARACTERS // 2 + 10), max_size=20))
 def test_batches_keep_the_order_and_their_bounds_in_characters(sizes: list[int]) -> None:
     texts = ["x" * size for size in sizes]
-    made = list(batches(Given(text) for text in texts))
+    made = list(batches(NewRecord(text) for text in texts))
     assert [record.text for batch in made for record in batch] == texts
     assert all(batch for batch in made)
     assert all(len(batch) == 1 or sum(len(record.text) for record in batch) <= BATCH_CHARACTERS for batch in made)
@@ -126,7 +126,7 @@ def test_batches_keep_the_order_and_their_bounds_in_characters(sizes: list[int])
 
 @pytest.mark.parametrize("count", [0, 1, BATCH_RECORDS, BATCH_RECORDS + 1, 3 * BATCH_RECORDS + 7])
 def test_batches_are_bounded_and_as_few_as_can_be(count: int) -> None:
-    made = list(batches(Given(str(number)) for number in range(count)))
+    made = list(batches(NewRecord(str(number)) for number in range(count)))
     assert [len(batch) for batch in made[:-1]] == [BATCH_RECORDS] * (len(made) - 1)
     assert sum(map(len, made)) == count
     keys = [record.uuid for batch in made for record in batch]
@@ -135,7 +135,7 @@ def test_batches_are_bounded_and_as_few_as_can_be(count: int) -> None:
 
 def test_a_given_uuid_is_kept_beside_those_that_are_made() -> None:
     given_key = UUID(int=1)
-    ((first, second, third),) = batches([Given("a"), Given("b", given_key), Given("c")])
+    ((first, second, third),) = batches([NewRecord("a"), NewRecord("b", given_key), NewRecord("c")])
     assert second.uuid == given_key
     assert first.uuid < third.uuid
     assert {first.uuid.version, third.uuid.version} == {7}
@@ -144,11 +144,11 @@ def test_a_given_uuid_is_kept_beside_those_that_are_made() -> None:
 def test_batches_are_made_as_they_are_asked_for() -> None:
     read = 0
 
-    def endless() -> Iterator[Given]:
+    def endless() -> Iterator[NewRecord]:
         nonlocal read
         while True:
             read += 1
-            yield Given("x")
+            yield NewRecord("x")
 
     next(iter(batches(endless())))
     assert read <= BATCH_RECORDS + 1

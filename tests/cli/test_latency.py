@@ -32,12 +32,12 @@ def test_merging_counts_as_one_histogram_would_have(some: list[float], others: l
 
 
 @given(DURATIONS, DURATIONS)
-def test_what_came_since_is_what_was_counted_since(before: list[float], lately: list[float]) -> None:
+def test_a_difference_holds_what_was_counted_since(before: list[float], later: list[float]) -> None:
     histogram = counted(before)
     earlier = histogram.copy()
-    for seconds in lately:
+    for seconds in later:
         histogram.add(seconds)
-    since, alone = histogram.since(earlier), counted(lately)
+    since, alone = histogram.since(earlier), counted(later)
     assert (since.counts, since.count) == (alone.counts, alone.count)
     assert since.longest == pytest.approx(alone.longest, rel=ERROR)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netvision_cli.client import Record
-from netvision_cli.options import Range
+from netvision_cli.swarm.options import Range
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 
 RECORDS = 12_000

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from netvision_cli import cli
-from netvision_cli.options import Connection, Range, SwarmOptions, command_line
+from netvision_cli.options import Connection, command_line
 from netvision_cli.swarm import command
+from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.thresholds import Threshold
 
 FAIL_IF = (Threshold.parse("delete.p99 > 50ms"), Threshold.parse("errors>0.1%"))

@@ -9,10 +9,10 @@ from typing import IO
 import pytest
 from rich.console import Console
 
-from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.latency import Calls, Histogram
 from netvision_cli.swarm.panel import panel, sparkline
 from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.tally import Tally
 from tests.cli.terminals import COLUMNS, ROWS, Terminal, run_on, terminal
 from tests.databases import on_sqlite
 
@@ -29,7 +29,7 @@ def histogram(*durations: float) -> Histogram:
     return made
 
 
-def snapshot(tally: Tally = NOTHING, seconds: float = 100.0, away: str = "", cpu: float = 0.5) -> Snapshot:
+def snapshot(tally: Tally = NOTHING, seconds: float = 100.0, outage: str = "", cpu: float = 0.5) -> Snapshot:
     durations = histogram(0.000_123, 0.0123, 1.23, 123.0)
     calls = {name: Calls(durations, errors=12_345_678) for name in ("insert", "fetch", "delete")}
     return Snapshot(
@@ -38,9 +38,9 @@ def snapshot(tally: Tally = NOTHING, seconds: float = 100.0, away: str = "", cpu
         cpu_seconds=cpu * seconds,
         tally=tally,
         calls=calls,
-        responses=Calls(durations),
-        waiting=100_000,
-        away=away,
+        response_times=Calls(durations),
+        outstanding=100_000,
+        outage=outage,
         is_stopping=False,
     )
 
@@ -57,7 +57,7 @@ def lines_in(shown: list[str]) -> list[str]:
 
 
 def are_whole(lines: list[str]) -> bool:
-    """Tell whether no line is missing: each total is the sum so far."""
+    """Return whether no line is missing: each total is the sum so far."""
     total = 0
     for match in map(LINE.fullmatch, lines):
         assert match, lines
@@ -126,7 +126,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_no_panel(service: str, kind
     assert are_whole(lines_in(both.seen()))
 
 
-def test_the_panel_says_what_it_waits_for() -> None:
+def test_the_panel_shows_what_it_waits_for() -> None:
     with terminal() as both:
         assert run_on(both.file, both.file, "http://127.0.0.1:1", "swarm", "--wait", "1s") == 3
     assert "waiting for the server: no server at http://127.0.0.1:1" in both.written.decode()
@@ -139,13 +139,13 @@ def test_the_panel_is_whole_at_80_by_24_however_large_its_numbers() -> None:
     tally = Tally(*range(12_345_670, 12_345_682))
     reason = "no server at http://127.0.0.1:8000 (connection refused). Start one: netvision-api serve"
     minute = [snapshot(tally, seconds=1.0, cpu=0.99)] * 60
-    shown = drawn(snapshot(tally, seconds=360_000, away=reason, cpu=0.99), minute)
+    shown = drawn(snapshot(tally, seconds=360_000, outage=reason, cpu=0.99), minute)
     text = " ".join(" ".join(line.strip("│ ") for line in shown).split())
     assert len(shown) < ROWS
     assert max(map(len, shown)) <= COLUMNS - 2
     assert "…" not in text
     assert reason in text
-    for word in ("deleted", "created", "waiting", "retried", "lost", "resurrected", "corrupt", "doubled", "late"):
+    for word in ("deleted", "created", "waiting", "retried", "lost", "resurrected", "corrupt", "duplicated", "late"):
         assert word in text
     for word in ("insert", "fetch", "delete", "response", "now/s", "avg/s", "p50", "p95", "p99", "max", "errors"):
         assert word in text
@@ -154,7 +154,7 @@ def test_the_panel_is_whole_at_80_by_24_however_large_its_numbers() -> None:
 
 
 def test_the_panel_can_be_drawn_before_anything_has_happened() -> None:
-    nothing = replace(snapshot(seconds=0.0), calls={"insert": Calls()}, responses=None)
+    nothing = replace(snapshot(seconds=0.0), calls={"insert": Calls()}, response_times=None)
     assert any("insert" in line for line in drawn(nothing, []))
 
 
@@ -167,7 +167,7 @@ def test_the_panel_fits_a_terminal_of_any_width(width: int) -> None:
 
 
 def test_a_server_cannot_drive_the_panel_with_markup() -> None:
-    assert any("[red]x[/]" in line for line in drawn(snapshot(away="[red]x[/]"), []))
+    assert any("[red]x[/]" in line for line in drawn(snapshot(outage="[red]x[/]"), []))
 
 
 def test_a_sparkline_is_as_high_as_its_highest_number() -> None:

@@ -22,7 +22,7 @@ def swarm(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("flawed", "harm"),
-    [(Dropping, "lost"), (Garbling, "corrupt"), (Reviving, "resurrected"), (DoublyDeleting, "doubled")],
+    [(Dropping, "lost"), (Garbling, "corrupt"), (Reviving, "resurrected"), (DoublyDeleting, "duplicated")],
 )
 def test_harm_is_found_and_decides_the_exit_code(flawed: type[SimulatedServer], harm: str) -> None:
     with planted(PlantedServer(flawed(1))) as url:
@@ -40,7 +40,7 @@ def test_harm_is_found_and_decides_the_exit_code(flawed: type[SimulatedServer], 
         PlantedServer(SimulatedServer(3), cuts=0.05, overloads=0.05),
         PlantedServer(Halving(4)),
     ],
-    ids=["cuts connections", "answers 503", "both", "stores halves"],
+    ids=["cuts connections", "responds 503", "both", "stores halves"],
 )
 def test_a_server_that_is_merely_flaky_is_forgiven(server: PlantedServer) -> None:
     with planted(server) as url:
@@ -55,6 +55,6 @@ def test_one_call_is_one_request_while_connections_are_cut() -> None:
     server = PlantedServer(SimulatedServer(5), cuts=0.2)
     with planted(server) as url:
         _, summary = swarm(url, "--records", "300")
-    questions_about_readiness = 2
+    readiness_requests = 2
     calls = sum(calls["count"] + calls["errors"] for calls in summary["calls"].values())
-    assert server.requests == calls + questions_about_readiness
+    assert server.requests == calls + readiness_requests

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from netvision_api.settings import Settings
 from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
-from netvision_cli.inputs import Given, read_file, read_lines
+from netvision_cli.inputs import NewRecord, read_file, read_lines
 from tests.cli.commands import invoke, netvision, on_terminal
 from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
@@ -118,7 +118,7 @@ def test_a_file_is_read_by_its_ending(tmp_path: Path, name: str, content: str, t
 def test_a_file_may_bring_uuids(tmp_path: Path, name: str, content: str) -> None:
     file = tmp_path / name
     file.write_text(content)
-    assert list(read_file(file)) == [Given("one", UUID(ABSENT))]
+    assert list(read_file(file)) == [NewRecord("one", UUID(ABSENT))]
 
 
 @on_sqlite

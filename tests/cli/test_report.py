@@ -1,4 +1,4 @@
-"""The report: one page that loads nothing, escapes everything, and says what the other outputs of the same run say."""
+"""The report: one page that loads nothing, escapes everything, and agrees with the other outputs of the same run."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import json_line, text_line
 from netvision_cli.swarm.panel import panel
-from netvision_cli.swarm.plots import figure
-from netvision_cli.swarm.report import MEANINGS, events, report
-from netvision_cli.swarm.snapshot import Snapshot, take
-from netvision_cli.swarm.summary import COLUMNS, Circumstances, cell_text, render, summarize
+from netvision_cli.swarm.plots import format_number
+from netvision_cli.swarm.report import events, report
+from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.summary import COLUMNS, RunInfo, cell_text, render, summarize
+from netvision_cli.swarm.tally import MEANINGS, Tally
 from netvision_cli.swarm.thresholds import Threshold
 from netvision_cli.swarm.workload import Workload
 from tests.cli.commands import invoke, netvision
@@ -62,22 +62,22 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def circumstances(**changes: Any) -> Circumstances:  # noqa: ANN401 - any field
-    known = Circumstances(seed=7, command="netvision swarm", server=None, is_checked=True, busy_seconds=0.0)
+def run_info(**changes: Any) -> RunInfo:  # noqa: ANN401 - any field
+    known = RunInfo(seed=7, command="netvision swarm", server=None, is_checked=True, busy_seconds=0.0)
     return replace(known, **changes)
 
 
 def run() -> tuple[Snapshot, dict[str, Any], list[Snapshot]]:
     """Simulate a run; return its last snapshot, its summary and its history."""
     workload: Workload = simulate(SimulatedServer(1, flakiness=0.05), 1, PACED)
-    end = take(workload)
+    end = Snapshot.of(workload)
     history = History(replace(end.since(end), until=0.0))
     history.add(end)
-    return end, summarize(end, circumstances(), PACED.fail_if), history.intervals
+    return end, summarize(end, run_info(), PACED.fail_if), history.intervals
 
 
-def in_away(now: Snapshot, until: float, reason: str) -> Snapshot:
-    return replace(now, until=until, seconds=1.0, away=reason)
+def with_outage(now: Snapshot, until: float, reason: str) -> Snapshot:
+    return replace(now, until=until, seconds=1.0, outage=reason)
 
 
 # --- agreement
@@ -100,25 +100,25 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
         assert rows[word] == [f"{count:,}", MEANINGS[word]]
     for name, figures in (summary["calls"] | {"response": summary["response"]}).items():
         assert screen[name][1] == f"{figures['rate']:,.1f}"
-        assert screen[name][2:6] == [figure(figures[time]) for time in ("p50", "p95", "p99", "max")]
+        assert screen[name][2:6] == [format_number(figures[time]) for time in ("p50", "p95", "p99", "max")]
         cells = [cell_text(figures.get(column, "")) for column in COLUMNS]
         assert [cell.replace(",", "") for cell in rows[name]] == cells
         assert [name, *(cell or "-" for cell in cells)] in [line.split() for line in text.splitlines()]
     for judged in summary["thresholds"]:
         assert judged["fail_if"] in text
-        assert rows[judged["fail_if"]][1] == ("missed" if judged["missed"] else "kept")
+        assert rows[judged["fail_if"]][1] == ("failed" if judged["missed"] else "passed")
     assert summary["verdict"] in text
     assert summary["verdict"] in page.texts
 
 
 @on_sqlite
-def test_a_report_of_a_real_run_says_what_its_json_says(service: str, tmp_path: Path) -> None:
+def test_a_report_of_a_real_run_agrees_with_its_json(service: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     done = netvision(service, "swarm", "--duration", "2s", "--rate", "100", "--json", "--report", str(path))
     summary, page = summary_of(done), Page(path.read_text())
     assert done.code == 0, done.err
-    for said in ("verdict", "client", "server", "machine", "command"):
-        assert summary[said] in page.texts
+    for name in ("verdict", "client", "server", "machine", "command"):
+        assert summary[name] in page.texts
     assert "sqlite" in summary["server"]
     assert f"--seed {summary['seed']}" in summary["command"]
     assert {row[0] for row in page.rows} >= {"insert", "fetch", "delete", "response"}
@@ -140,12 +140,12 @@ def test_a_report_loads_nothing_and_runs_nothing() -> None:
 
 
 @pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", '" onload="x', "</style><b>", "&amp;<!--", "]]>"])
-def test_a_report_escapes_whatever_it_is_told(nasty: str) -> None:
+def test_a_report_escapes_all_of_its_contents(nasty: str) -> None:
     end, _, intervals = run()
-    around = circumstances(command=nasty)
-    summary = summarize(end, around) | {"server": nasty, "client": nasty, "machine": nasty, "verdict": nasty}
+    info = run_info(command=nasty)
+    summary = summarize(end, info) | {"server": nasty, "client": nasty, "machine": nasty, "verdict": nasty}
     plain = Page(report(summary | dict.fromkeys(("command", "server", "client", "machine", "verdict"), "x"), intervals))
-    page = Page(report(summary, [replace(span, away=nasty) for span in intervals]))
+    page = Page(report(summary, [replace(span, outage=nasty) for span in intervals]))
     assert page.tags == plain.tags
     assert {name for name, _ in page.attributes} == {name for name, _ in plain.attributes}
     assert nasty in page.texts
@@ -153,8 +153,8 @@ def test_a_report_escapes_whatever_it_is_told(nasty: str) -> None:
 
 def test_a_server_that_was_away_is_an_event() -> None:
     end, summary, _ = run()
-    quiet = replace(end, away="", is_stopping=False)
-    spans = [in_away(quiet, n, "no server" if 3 <= n <= 5 else "") for n in range(1, 10)]
+    quiet = replace(end, outage="", is_stopping=False)
+    spans = [with_outage(quiet, n, "no server" if 3 <= n <= 5 else "") for n in range(1, 10)]
     (event,) = events(spans)
     assert (event.start, event.end, event.name) == (2.0, 5.0, "server away: no server")
     assert ["2 s", "5 s", "server away: no server"] in Page(report(summary, spans)).rows
@@ -164,13 +164,13 @@ def test_a_run_in_which_nothing_happened_has_a_report() -> None:
     end, _, intervals = run()
     nothing = intervals[0].since(intervals[0])
     empty = replace(nothing, tally=Tally(), until=0.0)
-    assert Page(report(summarize(empty, circumstances(is_checked=False)), [empty])).rows
-    assert Page(report(summarize(end, circumstances()), [])).rows
+    assert Page(report(summarize(empty, run_info(is_checked=False)), [empty])).rows
+    assert Page(report(summarize(end, run_info()), [])).rows
 
 
-def test_a_generator_that_was_the_bottleneck_is_said_so_everywhere() -> None:
+def test_a_generator_that_was_the_bottleneck_is_reported_everywhere() -> None:
     end, _, intervals = run()
-    summary = summarize(end, circumstances(busy_seconds=end.seconds))
+    summary = summarize(end, run_info(busy_seconds=end.seconds))
     assert "these numbers describe netvision" in render(summary)
     assert any("these numbers describe netvision" in text for text in Page(report(summary, intervals)).texts)
     assert summary["warning"]
@@ -184,7 +184,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Pat
 @on_sqlite
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
 @pytest.mark.parametrize(("fail_if", "code"), [("lost>0", 1), ("deleted>0", 99)])
-def test_a_report_that_cannot_be_written_after_all_is_told_after_a_threshold(
+def test_a_report_that_cannot_be_written_after_all_is_reported_after_a_threshold(
     service: str, fail_if: str, code: int
 ) -> None:
     done = netvision(service, "swarm", "--records", "20", "--report", "/dev/full", "--fail-if", fail_if)

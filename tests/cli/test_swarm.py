@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from netvision_cli.cli import app
 from netvision_cli.client import Client
-from netvision_cli.options import Range, SwarmOptions
+from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
 from tests.cli.commands import (
     COMMAND,
@@ -65,14 +65,14 @@ def samples(done: Ended) -> list[tuple[int, float, int]]:
 
 
 def worked(swarm: Running) -> bool:
-    """Tell whether a swarm has deleted something."""
+    """Return whether a swarm has deleted something."""
     return any(not line.startswith("deleted 0") for line in swarm.out)
 
 
 # --- lines and ends
 
 
-def test_a_swarm_says_what_it_deleted_and_leaves_the_store_as_it_was(
+def test_a_swarm_reports_what_it_deleted_and_leaves_the_store_as_it_was(
     service: str, http: httpx.Client, foreign: list[dict[str, str]]
 ) -> None:
     done = netvision(service, "swarm", "--interval", "1s", "--duration", "3s", "--backlog", "200")
@@ -110,7 +110,7 @@ def test_a_second_signal_leaves_at_once(number: int) -> None:
     with raw_server(lambda _request: None) as silent, running(silent.url, "swarm", "--timeout", "10m") as swarm:
         wait_until(lambda: silent.requests)
         swarm.signal(number)
-        wait_until(lambda: "once more leaves at once" in swarm.said)
+        wait_until(lambda: "again to exit at once" in swarm.said)
         swarm.signal(number)
         done = swarm.end()
     assert done.code == 130
@@ -164,7 +164,7 @@ def test_on_a_terminal_no_line_is_lost_and_the_panel_shows(service: str, tmp_pat
         ["extra"],
     ],
 )
-def test_wrong_usage_of_a_swarm_is_told(arguments: list[str]) -> None:
+def test_wrong_usage_of_a_swarm_is_reported(arguments: list[str]) -> None:
     result = CliRunner(env={"NETVISION_URL": NOWHERE}).invoke(app, ["swarm", "--wait", "0s", *arguments])
     assert (result.exit_code, result.stdout) == (2, "")
 
@@ -216,7 +216,7 @@ def test_the_same_seed_offers_the_same_texts_in_the_same_batches() -> None:
     assert offers(1, options) == offers(1, options) != offers(2, options)
 
 
-def test_texts_and_batches_are_as_long_as_asked() -> None:
+def test_texts_and_batches_are_as_long_as_requested() -> None:
     batches = offers(1, SwarmOptions(batch=Range(3, 5), length=7))
     assert {len(batch) for batch in batches} == {3, 4, 5}
     assert {len(text) for batch in batches for text in batch} == {7}
@@ -224,16 +224,16 @@ def test_texts_and_batches_are_as_long_as_asked() -> None:
 
 
 @on_sqlite
-def test_what_is_left_on_purpose_is_counted(
+def test_what_remains_on_purpose_is_counted(
     service: str, http: httpx.Client, foreign: list[dict[str, str]], database: AnyDatabase
 ) -> None:
     arguments = ("--records", "600", "--batch", "100", "--producers", "4", "--consumers", "1", "--leave", "--json")
     done = netvision(service, "swarm", *arguments)
     account = summary_of(done)["account"]
     assert (done.code, account["created"]) == (0, 600)
-    assert account["left"] == 600 - account["deleted"] - account["gone"] == database.count() - 5 > 0
+    assert account["remaining"] == 600 - account["deleted"] - account["unconfirmed"] == database.count() - 5 > 0
     assert all(record in stored(http) for record in foreign)
-    assert f"{account['left']} left" in done.err
+    assert f"{account['remaining']} remaining" in done.err
 
 
 @on_sqlite
@@ -250,7 +250,7 @@ def test_two_swarms_on_one_server_do_not_disturb_each_other(service: str, databa
 
 @on_sqlite
 @pytest.mark.usefixtures("foreign")
-def test_foreign_records_are_deleted_only_when_asked_for(service: str, database: AnyDatabase) -> None:
+def test_foreign_records_are_deleted_only_on_request(service: str, database: AnyDatabase) -> None:
     done = netvision(service, "swarm", "--records", "300", "--delete-foreign", "--json")
     summary = summary_of(done)
     assert (done.code, database.count()) == (0, 0), done.err
@@ -276,7 +276,7 @@ def test_producers_wait_while_the_backlog_is_full(service: str) -> None:
 # --- servers that are not there
 
 
-def test_no_server_is_waited_for_as_long_as_asked() -> None:
+def test_an_absent_server_is_waited_for_as_long_as_requested() -> None:
     done = netvision(NOWHERE, "swarm", "--wait", "1s")
     assert done.code == 3
     assert done.err == f"Error: no server at {NOWHERE} (connection refused). Start one: netvision-api serve\n"
@@ -312,7 +312,7 @@ def test_a_server_that_comes_and_goes_is_waited_for(tmp_path: Path) -> None:
     assert sum(calls["errors"] for calls in summary["calls"].values()) > 0
 
 
-def test_a_final_read_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+def test_a_final_read_that_fails_is_reported(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "records.db")
     with (
         server_process(NETVISION_DATABASE_URL=database.url) as server,
@@ -327,7 +327,7 @@ def test_a_final_read_that_cannot_be_had_is_told(tmp_path: Path) -> None:
 
 
 def total(swarm: Running) -> int:
-    """Return how many records a swarm with lines in JSON says it has deleted."""
+    """Return how many records a swarm with lines in JSON reports as deleted."""
     return int(json.loads(swarm.out[-1])["total"]) if swarm.out else 0
 
 
@@ -345,7 +345,7 @@ def demonstrating(folder: Path, *arguments: str) -> Iterator[tuple[Running, int]
 
 
 def is_served(port: int) -> bool:
-    """Tell whether something listens."""
+    """Return whether something listens."""
     try:
         socket.create_connection(("127.0.0.1", port), END_SECONDS).close()
     except ConnectionRefusedError:

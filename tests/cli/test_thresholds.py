@@ -1,4 +1,4 @@
-"""Thresholds: what can be asked, how it is judged, and what the exit code makes of it."""
+"""Thresholds: what they can name, how they are judged, and which exit status follows."""
 
 from dataclasses import fields
 from typing import Any
@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from netvision_cli.cli import app
 from netvision_cli.errors import NetvisionError, Refused, Unbalanced, Unchecked
-from netvision_cli.swarm.account import Tally
-from netvision_cli.swarm.command import worst
-from netvision_cli.swarm.thresholds import NAMES, UNITS, WORDS, Threshold
+from netvision_cli.swarm.command import exit_error
+from netvision_cli.swarm.tally import Tally
+from netvision_cli.swarm.thresholds import NAMES, UNITS, Threshold
 from tests.cli.commands import Ended, invoke, netvision
 from tests.cli.planted import PlantedServer, planted
 from tests.cli.simulation import SimulatedServer
@@ -63,20 +63,20 @@ def test_an_expression_is_true_or_false_of_a_run(expression: str, is_missed: boo
 
 
 @pytest.mark.parametrize("expression", ["delete.p99>1h", "delete.errors>50%", "response.max>1h"])
-def test_what_was_never_measured_is_missed(expression: str) -> None:
+def test_what_was_never_measured_fails(expression: str) -> None:
     judged = Threshold.parse(expression).judge(SUMMARY)
     assert (judged.missed, judged.shown) == (True, "never measured")
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_every_name_can_be_asked_for_and_is_listed(name: str) -> None:
+def test_every_name_is_accepted_and_listed(name: str) -> None:
     unit = UNITS[name]
     assert Threshold.parse(f"{name}>1{unit}").name == name
     assert name in NAMES or all(part in NAMES for part in (name.split(".", maxsplit=1)[0], f".{name.split('.', 1)[1]}"))
 
 
-def test_every_word_of_the_account_can_be_asked_for() -> None:
-    assert set(WORDS) == {field.name for field in fields(Tally)}
+def test_every_number_of_the_account_is_accepted() -> None:
+    assert {field.name for field in fields(Tally)} <= set(UNITS)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_a_wrong_expression_is_refused_at_once(expression: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def test_a_wrong_name_is_told_with_the_names_there_are() -> None:
+def test_the_error_for_a_wrong_name_lists_the_valid_names() -> None:
     done = invoke(NOWHERE, "swarm", "--fail-if", "delay.p99>50ms")
     assert done.code == 2
     assert all(name in done.err for name in ("delay.p99", "response", "deleted.rate", "resurrected"))
 
 
-def test_response_times_can_be_asked_for_only_with_a_rate() -> None:
+def test_response_times_require_a_rate() -> None:
     done = invoke(NOWHERE, "swarm", "--fail-if", "response.p99>50ms")
     assert done.code == 2
     assert "--rate" in done.err
@@ -111,15 +111,15 @@ def test_a_run_within_its_thresholds_shows_them_and_ends_well(service: str) -> N
     judged = summary_of(done)["thresholds"]
     assert [(one["fail_if"], one["missed"]) for one in judged] == [("delete.p99>1h", False), ("errors>0.1%", False)]
     assert judged[0]["value"] == summary_of(done)["calls"]["delete"]["p99"]
-    assert done.err.count("\nkept ") == 2
+    assert done.err.count("\npassed ") == 2
 
 
 @on_sqlite
-def test_a_missed_threshold_is_99(service: str) -> None:
+def test_a_failed_threshold_exits_with_status_99(service: str) -> None:
     done = netvision(service, "swarm", "--records", "50", "--json", *fail_if("deleted.rate<1000000", "lost>0"))
     assert done.code == 99
-    missing, kept = summary_of(done)["thresholds"]
-    assert (missing["missed"], kept["missed"]) == (True, False)
+    missing, passed = summary_of(done)["thresholds"]
+    assert (missing["missed"], passed["missed"]) == (True, False)
     assert f"Error: the run was to fail if deleted.rate<1000000 (it was {missing['value']:,}/s)\n" in done.err
 
 
@@ -153,7 +153,7 @@ def test_harm_and_an_early_end_come_before_a_threshold(
         "verdict": "",
         "thresholds": [{"fail_if": "errors>0", "value": 1, "unit": "", "missed": True}],
     }
-    error = worst(summary, failure)
+    error = exit_error(summary, failure)
     assert error
     assert error.exit_code == code
     assert isinstance(error, Unbalanced) or balances

@@ -9,13 +9,12 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from netvision_cli.addresses import Address
-from netvision_cli.answers import Answer
 from netvision_cli.client import headers
-from netvision_cli.direct_transport import DirectTransport
 from netvision_cli.errors import ConnectionLost, NotConnected, TimedOut
-from netvision_cli.httpx_transport import HttpxTransport
-from netvision_cli.unreachable import reason_of
+from netvision_cli.transport.address import Address
+from netvision_cli.transport.direct import DirectTransport
+from netvision_cli.transport.httpx import HttpxTransport
+from netvision_cli.transport.responses import Response, describe_cause
 from tests.cli.commands import http_answer, raw_server
 from tests.databases import on_sqlite
 
@@ -34,7 +33,7 @@ def transport(kind: AnyTransport, url: str, timeout: float = TIMEOUT) -> DirectT
     return kind(Address.parse(url), headers("t" * 32), timeout)
 
 
-async def ask(kind: AnyTransport, url: str, *, timeout: float = TIMEOUT, times: int = 1) -> list[Answer]:  # noqa: ASYNC109 - of the transport
+async def ask(kind: AnyTransport, url: str, *, timeout: float = TIMEOUT, times: int = 1) -> list[Response]:  # noqa: ASYNC109 - of the transport
     """Ask for the same several times over one connection."""
     async with aclosing(transport(kind, url, timeout)) as one:
         return [await one.call("GET", "/5") for _ in range(times)]
@@ -85,7 +84,7 @@ async def test_no_request_is_sent_twice_when_a_kept_connection_dies(kind: AnyTra
 )
 async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, answer: bytes) -> None:
     with raw_server(answer) as server:
-        assert await ask(kind, server.url) == [Answer(200, b"[1]")]
+        assert await ask(kind, server.url) == [Response(200, b"[1]")]
 
 
 @any_transport
@@ -149,7 +148,7 @@ async def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(s
 
 
 async def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netvision_cli.direct_transport.KEEP_ALIVE_SECONDS", 0)
+    monkeypatch.setattr("netvision_cli.transport.direct.KEEP_ALIVE_SECONDS", 0)
     with raw_server(ONE, keeps=True) as server:
         await ask(DirectTransport, server.url, times=2)
         assert len(server.connections) == 2
@@ -190,13 +189,13 @@ async def test_nobody_there_is_told_as_never_sent(kind: AnyTransport, host: str)
 
 def test_several_addresses_of_a_name_are_told_as_one() -> None:
     told = "Multiple exceptions: [Errno 111] Connect call failed (…), [Errno 111] Connect call failed (…)"
-    assert reason_of(OSError(told)) == os.strerror(111).lower()
+    assert describe_cause(OSError(told)) == os.strerror(111).lower()
 
 
 @any_transport
 @on_sqlite
 async def test_the_service_is_understood(kind: AnyTransport, service: str) -> None:
-    assert (await ask(kind, service, times=2))[1] == Answer(200, b"[]")
+    assert (await ask(kind, service, times=2))[1] == Response(200, b"[]")
 
 
 async def test_both_ask_for_the_same_in_the_same_words() -> None:

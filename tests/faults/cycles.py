@@ -1,7 +1,7 @@
 """The long runs: one fault again and again under a swarm, whose account is the judge.
 
 Recovery is the time from the end of a fault (a process is started again, PostgreSQL accepts connections) to the first
-answer of the service that needed its database.
+response of the service that needed its database.
 """
 
 import argparse
@@ -42,13 +42,13 @@ COLUMNS = (
     "acknowledged",
     "lost",
     "resurrected",
-    "doubled",
+    "duplicated",
     "median",
     "max",
     "exit",
     "seed",
 )
-ROW = "{:<36} {:<10} {:>6} {:>12} {:>5} {:>11} {:>7} {:>7} {:>6} {:>4} {:>10}"
+ROW = "{:<36} {:<10} {:>6} {:>12} {:>5} {:>11} {:>10} {:>7} {:>6} {:>4} {:>10}"
 
 
 class Scene:
@@ -75,11 +75,11 @@ class Scene:
 
     @property
     def url(self) -> str:
-        """Return the URL of the service behind the proxy."""
+        """Return the URL of the proxy in front of the service."""
         return f"http://{HOST}:{self.wire.port}"
 
     def is_served(self) -> bool:
-        """Tell whether the service answers from its database."""
+        """Return whether the service responds from its database."""
         try:
             return httpx.get(f"{self.url}/1", timeout=5).is_success
         except httpx.TransportError:
@@ -180,12 +180,12 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Tell whether the swarm's account balances."""
+        """Return whether the swarm's account balances."""
         return self.code == 0
 
     def row(self) -> str:
         """Write the result as a row of the table."""
-        account = (self.account.get(name, "?") for name in ("created", "lost", "resurrected", "doubled"))
+        account = (self.account.get(name, "?") for name in ("created", "lost", "resurrected", "duplicated"))
         times = f"{statistics.median(self.recoveries):.2f}", f"{max(self.recoveries):.2f}"
         return ROW.format(self.fault.name, self.database, len(self.recoveries), *account, *times, self.code, self.seed)
 
@@ -193,8 +193,8 @@ class Result:
 def run(
     fault: Fault, cycles: int, postgresql: PostgresqlServer | None, folder: Path, seed: int, *swarm_options: str
 ) -> Result:
-    """Let a fault strike again and again under a swarm, then have the swarm give its account."""
-    chance = random.Random(seed)
+    """Let a fault strike again and again under a swarm, then stop the swarm and read its account."""
+    rng = random.Random(seed)
     result = Result(fault, "SQLite" if postgresql is None else "PostgreSQL", seed)
     with (
         scene(postgresql, folder) as it,
@@ -202,7 +202,7 @@ def run(
     ):
         for _ in range(cycles):
             wait_for_progress(swarm)
-            time.sleep(chance.uniform(*PAUSE))
+            time.sleep(rng.uniform(*PAUSE))
             fault.strike(it)
             began = time.monotonic()
             wait_until(it.is_served)
@@ -224,7 +224,7 @@ def wait_for_progress(swarm: Running) -> None:
 
 
 def total(swarm: Running) -> int:
-    """Return how many records the swarm says it has deleted."""
+    """Return how many records the swarm reports as deleted."""
     return int(json.loads(swarm.out[-1]).get("total", 0)) if swarm.out else 0
 
 

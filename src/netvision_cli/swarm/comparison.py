@@ -1,25 +1,26 @@
-"""Two runs side by side: the summary of an earlier one, as `--json` wrote it, and that of this one."""
+"""Two runs side by side: the summary of an earlier one, as written by `--json`, and that of this one."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from netvision_cli.errors import UsageError
-from netvision_cli.swarm.thresholds import UNITS, measures
+from netvision_cli.swarm.thresholds import UNITS, metrics
 
-LIKENESSES = ("client", "server", "machine")
-"""What should be the same, or the numbers say little."""
+ENVIRONMENT_KEYS = ("client", "server", "machine")
+"""What should be the same in both runs, or the numbers are hard to compare."""
 
 WIDTHS = (20, 14, 14, 12)
 MANY_TIMES = 10
-GROWING = ("count", "created", "deleted")
+CUMULATIVE = ("count", "created", "deleted")
+"""Numbers that grow with the length of a run, and are not compared."""
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """Read the summary that the last line of a file holds."""
+    """Read the summary in the last line of a file."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["summary"]
-        measures(summary)
+        metrics(summary)
     except OSError as error:
         msg = f"cannot read {path} ({error.strerror})"
         raise UsageError(msg) from error
@@ -30,20 +31,20 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Write a table of what was measured in either run and does not grow with its length, and what else differs."""
-    before, now = measures(old), measures(new)
+    """Write a table of the numbers that do not grow with the length of a run, and list what else differs."""
+    before, now = metrics(old), metrics(new)
     lines = [f"before: {old.get('command')}", f"now:    {new.get('command')}", line("", "before", "now", "change")]
     for name in UNITS:
         one, other = before.get(name), now.get(name)
-        if (one or other) and not name.endswith(GROWING):
+        if (one or other) and not name.endswith(CUMULATIVE):
             lines.append(line(label(name), number(one), number(other), change(one, other)))
-    different = [name for name in LIKENESSES if old.get(name) != new.get(name)]
+    different = [name for name in ENVIRONMENT_KEYS if old.get(name) != new.get(name)]
     lines += [f"not the same {name}: {old.get(name)}, now {new.get(name)}" for name in different]
     return "\n".join(lines)
 
 
 def label(name: str) -> str:
-    """Name a number with its unit."""
+    """Write the name of a number with its unit."""
     return f"{name} {UNITS[name]}".rstrip()
 
 
@@ -53,7 +54,7 @@ def number(value: float | None) -> str:
 
 
 def change(before: float | None, now: float | None) -> str:
-    """Say by how many per cent a number has changed."""
+    """Write by how many per cent a number has changed."""
     if not before or now is None:
         return ""
     times = now / before
@@ -61,6 +62,6 @@ def change(before: float | None, now: float | None) -> str:
 
 
 def line(*cells: str) -> str:
-    """Write one row, the first cell to the left and the others to the right."""
+    """Write one row, the first cell left-aligned and the others right-aligned."""
     first, *others = zip(cells, WIDTHS, strict=True)
     return (first[0].ljust(first[1]) + "".join(cell.rjust(width) for cell, width in others)).rstrip()

@@ -1,4 +1,4 @@
-"""What the calls took: histograms of fixed size and known error that can be added and subtracted.
+"""How long the calls took: histograms of fixed size and known error that can be added and subtracted.
 
 A bucket is two per cent wider than the one below it: a percentile is known to within one per cent, from 1 µs to a day.
 The longest duration is known exactly. What happened between two moments is the later histogram less the earlier one.
@@ -16,16 +16,23 @@ GROWTH = 1.02
 SMALLEST = 1e-6
 LARGEST = 86_400.0
 BUCKETS_PER_E = 1 / math.log(GROWTH)
+
+CALL_KINDS = ("insert", "fetch", "delete")
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+TIMES = PERCENTILES | {"max": 1.0}
+"""The durations that are shown of each kind of call, and the share of the calls that took no longer."""
+
+MAIN_TIMES = {name: share for name, share in TIMES.items() if name != "p99.9"}
+"""Those that the panel and the drawings have room for."""
 
 
 def bucket_of(seconds: float) -> int:
-    """Find the bucket of a duration; what is shorter or longer than all of them goes into the first or last."""
+    """Return the bucket of a duration; those below or above all buckets count in the first or last one."""
     return int(math.log(min(max(seconds, SMALLEST), LARGEST) / SMALLEST) * BUCKETS_PER_E)
 
 
 def middle_of(bucket: int) -> float:
-    """Return the duration that stands for a bucket: no other of it is further away than one per cent."""
+    """Return the duration that represents a bucket: no other in it differs by more than one per cent."""
     return SMALLEST * math.pow(GROWTH, bucket + 0.5)
 
 
@@ -47,7 +54,7 @@ class Histogram:
         self.longest = max(self.longest, seconds)
 
     def percentile(self, share: float) -> float:
-        """Return the duration that this share of all does not exceed; 0 where nothing was counted."""
+        """Return the duration that this share of all does not exceed; 0 if nothing was counted."""
         if not self.count:
             return 0.0
         bucket = bisect_left(list(accumulate(self.counts)), max(1, math.ceil(share * self.count)))
@@ -64,15 +71,15 @@ class Histogram:
 
     def since(self, earlier: "Histogram") -> "Histogram":
         """Return what was counted after an earlier moment; its longest duration is known to within one per cent."""
-        lately = Histogram(array("Q", map(sub, self.counts, earlier.counts)), self.count - earlier.count, self.longest)
+        delta = Histogram(array("Q", map(sub, self.counts, earlier.counts)), self.count - earlier.count, self.longest)
         if self.longest == earlier.longest:
-            lately.longest = lately.percentile(1.0)
-        return lately
+            delta.longest = delta.percentile(1.0)
+        return delta
 
 
 @dataclass
 class Calls:
-    """One kind of call: how many were answered, how fast, and how many failed or were tried again."""
+    """One kind of call: how many got a response, how fast, and how many failed or were retried."""
 
     durations: Histogram = field(default_factory=Histogram)
     errors: int = 0

@@ -1,4 +1,4 @@
-"""What standard output gets: one line per interval, and in JSON the summary as the last."""
+"""Standard output: one line per interval, and with `--json` the summary as the last line."""
 
 import asyncio
 import json
@@ -6,15 +6,14 @@ from typing import Any
 
 from netvision_cli.output import discard_stdout
 from netvision_cli.swarm.panel import Screen
-from netvision_cli.swarm.snapshot import Snapshot, take
+from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.workload import Workload
 
 
 class Lines:
-    """The lines of one run, printed with the panel out of their way."""
+    """The lines of one run; the panel is hidden while one is printed."""
 
     def __init__(self, workload: Workload, screen: Screen) -> None:
-        """Begin with nothing deleted."""
         self.workload = workload
         self.screen = screen
         self.as_json = workload.options.json
@@ -25,12 +24,12 @@ class Lines:
         """Print a line at the end of every interval."""
         interval = self.workload.options.interval
         while True:
-            await asyncio.sleep(max(0.0, self.until + interval - self.workload.elapsed))
+            await asyncio.sleep(max(0.0, self.until + interval - self.workload.lifetime.elapsed))
             self.until += interval
-            self.print(take(self.workload), interval)
+            self.print(Snapshot.of(self.workload), interval)
 
     def finish(self, end: Snapshot, summary: dict[str, Any]) -> None:
-        """Print the line of the last, partial interval, and the summary where it is data."""
+        """Print the line of the last, partial interval, and the summary if it is wanted as JSON."""
         try:
             self.print(end, max(0.0, round(end.until - self.until, 1)))
             if self.as_json:
@@ -41,14 +40,14 @@ class Lines:
     def print(self, now: Snapshot, seconds: float) -> None:
         """Print how many records were deleted since the line before."""
         deleted, self.total = now.deleted - self.total, now.deleted
-        with self.screen.aside():
+        with self.screen.hidden():
             print((json_line if self.as_json else text_line)(now, deleted, seconds), flush=True)
 
 
 def json_line(now: Snapshot, deleted: int, seconds: float) -> str:
     """Write a line for a program."""
     sample = {"deleted": deleted, "seconds": seconds, "total": now.deleted, "created": now.tally.created}
-    return json.dumps({**sample, "waiting": now.waiting, "harmed": now.tally.harmed})
+    return json.dumps({**sample, "waiting": now.outstanding, "harmed": now.tally.harmed})
 
 
 def text_line(now: Snapshot, deleted: int, seconds: float) -> str:

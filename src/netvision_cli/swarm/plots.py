@@ -16,7 +16,7 @@ Value = float | None
 
 
 def element(name: str, /, *content: "str | Element", **attributes: object) -> Element:
-    """Make an element of a text or of elements; texts are escaped when written, and `text_anchor` is text-anchor."""
+    """Make an element with a text or with elements; texts are escaped when written; `text_anchor` means text-anchor."""
     made = Element(name, {key.rstrip("_").replace("_", "-"): str(value) for key, value in attributes.items()})
     for item in content:
         if isinstance(item, str):
@@ -28,7 +28,7 @@ def element(name: str, /, *content: "str | Element", **attributes: object) -> El
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of time with a name."""
+    """A period with a name."""
 
     start: float
     end: float
@@ -38,7 +38,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where values go, from one end of an axis to the other, and which of them are written beside it."""
+    """How values map to coordinates along an axis, and which of them are labelled."""
 
     low: float
     high: float
@@ -58,7 +58,7 @@ def time_axis(end: float) -> Axis:
     """Lay out seconds from left to right."""
     step = next((step for step in TIME_STEPS if end / step <= 2 * TICKS), math.ceil(end / TICKS))
     ticks = [n * step for n in range(int(end / step) + 1)]
-    return Axis(0, max(end, 1e-3), LEFT, WIDTH - RIGHT, ticks, clock)
+    return Axis(0, max(end, 1e-3), LEFT, WIDTH - RIGHT, ticks, format_elapsed)
 
 
 def linear_axis(values: Sequence[float]) -> Axis:
@@ -66,11 +66,11 @@ def linear_axis(values: Sequence[float]) -> Axis:
     high = max(values, default=0.0) or 1.0
     step = nice(high / TICKS)
     count = math.ceil(high / step)
-    return Axis(0, count * step, HEIGHT - BOTTOM, TOP, [n * step for n in range(count + 1)], figure)
+    return Axis(0, count * step, HEIGHT - BOTTOM, TOP, [n * step for n in range(count + 1)], format_number)
 
 
 def log_axis(values: Sequence[float], start: float = HEIGHT - BOTTOM, end: float = TOP) -> Axis:
-    """Lay out values so that the same distance is the same ratio; whole decades, or less where there is only one."""
+    """Lay out values so that the same distance is the same ratio; whole decades, or less if there is only one."""
     low, high = min(values, default=1.0), max(values, default=10.0)
     marks = [digit * 10.0**power for power in range(-4, 9) for digit in (1, 2, 5)]
     low = max((mark for mark in marks if mark <= low), default=marks[0])
@@ -78,7 +78,7 @@ def log_axis(values: Sequence[float], start: float = HEIGHT - BOTTOM, end: float
     ticks = [mark for mark in marks if low <= mark <= high]
     if len(ticks) > 2 * TICKS:
         ticks = [mark for mark in ticks if math.log10(mark).is_integer()]
-    return Axis(low, high, start, end, ticks, figure, is_log=True)
+    return Axis(low, high, start, end, ticks, format_number, is_log=True)
 
 
 def nice(step: float) -> float:
@@ -87,13 +87,13 @@ def nice(step: float) -> float:
     return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= step * (1 - 1e-9))
 
 
-def figure(value: float) -> str:
-    """Write a number as it is read at a glance."""
+def format_number(value: float) -> str:
+    """Format a number with three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
-def clock(seconds: float) -> str:
-    """Write a time since the start."""
+def format_elapsed(seconds: float) -> str:
+    """Format a time since the start."""
     if seconds < 2 * MINUTE:
         return f"{seconds:.3g} s"
     seconds = round(seconds)
@@ -110,7 +110,7 @@ def over_time(
     *,
     is_log: bool = False,
 ) -> Element:
-    """Draw curves whose values each hold from one time to another."""
+    """Draw curves whose values each apply from one time to another."""
     known = [value for values in curves.values() for value in values if value]
     x, y = time_axis(times[-1][1]), (log_axis if is_log else linear_axis)(known)
     middles = [x.place((start + end) / 2) for start, end in times]
@@ -124,7 +124,9 @@ def over_time(
 def read_off(curves: Mapping[str, Sequence[Value]], place: int, unit: str) -> str:
     """Write the values of all curves at one place."""
     values = {name: values[place] for name, values in curves.items()}
-    return ", ".join(f"{name} {figure(value)} {unit}".rstrip() for name, value in values.items() if value is not None)
+    return ", ".join(
+        f"{name} {format_number(value)} {unit}".rstrip() for name, value in values.items() if value is not None
+    )
 
 
 def distribution(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> Element:
@@ -146,7 +148,7 @@ def chart(content: Sequence[Element], names: Sequence[str]) -> Element:
 
 
 def grid(x: Axis, y: Axis, unit: str) -> Iterator[Element]:
-    """Draw the lines behind the curves, and what they stand for."""
+    """Draw the grid and its labels."""
     for value in y.ticks:
         at = y.place(value)
         yield element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at, class_="grid")
@@ -161,21 +163,21 @@ def text(x: float, y: float, content: str, anchor: str) -> Element:
 
 
 def line(number: int, places: Sequence[float], values: Sequence[Value], y: Axis) -> Element:
-    """Draw a curve, with a gap where there is no value."""
+    """Draw a curve, with gaps for missing values."""
     points = zip(places, values, strict=True)
     pieces = (list(piece) for is_known, piece in groupby(points, lambda point: point[1] is not None) if is_known)
     return element("path", d="".join(stroke(piece, y) for piece in pieces), class_=f"curve c{number}")
 
 
 def stroke(piece: Sequence[tuple[float, Value]], y: Axis) -> str:
-    """Draw from point to point; one that is alone is a dot."""
+    """Draw from point to point; a single point is a dot."""
     places = [f"{place},{y.place(value or 0.0)}" for place, value in piece]
     return "M" + "L".join(places if len(places) > 1 else places * 2)
 
 
 def shade(x: Axis, band: Band) -> Element:
-    """Mark a stretch of time, with its name for a pointer."""
+    """Shade a period, with its name as a tooltip."""
     left, right = x.place(band.start), x.place(band.end)
-    title = element("title", f"{clock(band.start)} to {clock(band.end)}: {band.name}")
+    title = element("title", f"{format_elapsed(band.start)} to {format_elapsed(band.end)}: {band.name}")
     width = max(0.1, round(right - left, 1))
     return element("rect", title, x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP, class_=f"band {band.kind}")

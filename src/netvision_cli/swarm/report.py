@@ -1,4 +1,4 @@
-"""A run as one page that opens anywhere: HTML and SVG without a script, and nothing to load from elsewhere."""
+"""A run as one self-contained page: HTML and SVG, without scripts or external resources."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -6,37 +6,22 @@ from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from netvision_cli.swarm.latency import middle_of
-from netvision_cli.swarm.plots import Band, Value, clock, distribution, element, over_time
+from netvision_cli.swarm.latency import MAIN_TIMES, middle_of
+from netvision_cli.swarm.plots import Band, Value, distribution, element, format_elapsed, over_time
 from netvision_cli.swarm.snapshot import Snapshot
-from netvision_cli.swarm.summary import COLUMNS, cell_text
+from netvision_cli.swarm.summary import COLUMNS, cell_text, timed_rows
+from netvision_cli.swarm.tally import FIELDS_BY_ROLE, MEANINGS, Role
 from netvision_cli.swarm.thresholds import Verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = files("netvision_cli.swarm").joinpath("report.css")
 
-MEANINGS = {
-    "created": "inserts that the server acknowledged",
-    "recovered": "found stored, though their insert was never acknowledged",
-    "deleted": "deletions that the server acknowledged",
-    "gone": "absent after a deletion that was asked and never confirmed",
-    "left": "still stored at the end",
-    "lost": "acknowledged, and absent though nobody here asked to delete them",
-    "resurrected": "back after an acknowledged deletion",
-    "corrupt": "another text than was sent, or a uuid that this run never made",
-    "doubled": "deleted twice, or twice in one answer",
-    "late": "back because an insert without an answer was served after the deletion; no fault",
-    "partial": "batches seen in part while their insert was unknown; no fault",
-    "foreign": "deleted, though others inserted them",
-}
-HARMS = frozenset({"lost", "resurrected", "corrupt", "doubled"})
-PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 BUCKETS_PER_POINT = 6
-"""How many buckets of a histogram make one point of its drawing: twelve per cent wide."""
+"""How many buckets of a histogram make one point of its drawing, which is twelve per cent wide."""
 
 
 def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
-    """Write the page of a run, by its summary and its history."""
+    """Write the page of a run from its summary and its history."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -51,9 +36,9 @@ def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
 
 
 def outcome(summary: Mapping[str, Any]) -> Iterator[Element]:
-    """Say what came of it: the account in words, thresholds, warnings."""
+    """Show the outcome: the verdict on the account, warnings, thresholds."""
     yield element("h1", "netvision swarm")
-    yield aside(f"{clock(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}")
+    yield remark(f"{format_elapsed(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}")
     yield element("p", summary["verdict"], class_="good" if summary["balances"] else "bad")
     if summary["warning"]:
         yield element("p", f"Warning: {summary['warning']}.", class_="bad")
@@ -64,12 +49,12 @@ def outcome(summary: Mapping[str, Any]) -> Iterator[Element]:
 
 def threshold(verdict: Verdict) -> tuple[Element, ...]:
     """Write the row of a threshold."""
-    word = element("td", "missed" if verdict.missed else "kept", class_="bad" if verdict.missed else "good")
+    word = element("td", "failed" if verdict.missed else "passed", class_="bad" if verdict.missed else "good")
     return cell(verdict.fail_if), cell(verdict.shown), word
 
 
 def facts(summary: Mapping[str, Any]) -> Iterator[Element]:
-    """Say who measured what, and how to do it again."""
+    """Show what measured what, and how to repeat it."""
     yield element("h2", "What ran")
     named = {
         "client": summary["client"],
@@ -79,7 +64,7 @@ def facts(summary: Mapping[str, Any]) -> Iterator[Element]:
         "seed": str(summary["seed"]),
     }
     yield table(("", ""), [(cell(name), cell(fact)) for name, fact in named.items()])
-    yield element("p", "Do it again:")
+    yield element("p", "Repeat it with:")
     yield element("pre", summary["command"])
 
 
@@ -92,14 +77,13 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
         f"{rates['created']:,} records created and {rates['deleted']:,} deleted per second;"
         f" {summary['errors']:,} of {summary['attempts']:,} calls failed. Durations are in milliseconds.",
     )
-    response = {"response": summary["response"]} if "response" in summary else {}
     rows = [
         (cell(name), *(number(figures.get(column, "")) for column in COLUMNS))
-        for name, figures in (summary["calls"] | response).items()
+        for name, figures in timed_rows(summary).items()
     ]
     yield table(("", *COLUMNS), rows)
-    if response:
-        yield aside("A response counts from the intended start of its batch, an insert from when it was sent.")
+    if "response" in summary:
+        yield remark("A response time counts from the intended start of its batch, an insert from when it was sent.")
 
 
 def time(intervals: Sequence[Snapshot]) -> Iterator[Element]:
@@ -109,7 +93,7 @@ def time(intervals: Sequence[Snapshot]) -> Iterator[Element]:
     bands = list(events(intervals))
     yield element("h2", "Over time")
     if bands:
-        listed = [(cell(clock(band.start)), cell(clock(band.end)), cell(band.name)) for band in bands]
+        listed = [(cell(format_elapsed(band.start)), cell(format_elapsed(band.end)), cell(band.name)) for band in bands]
         yield table(("from", "to", "event (shaded below)"), listed)
     times = [(span.until - span.seconds, span.until) for span in intervals]
     for heading, unit, curves in drawings(intervals):
@@ -118,7 +102,7 @@ def time(intervals: Sequence[Snapshot]) -> Iterator[Element]:
 
 
 def drawings(intervals: Sequence[Snapshot]) -> Iterator[tuple[str, str, dict[str, list[Value]]]]:
-    """Name what is drawn over time, each with its unit and its curves."""
+    """Yield what is drawn over time: heading, unit and curves."""
 
     def curve(value: Callable[[Snapshot], Value]) -> list[Value]:
         return [value(span) for span in intervals]
@@ -128,30 +112,30 @@ def drawings(intervals: Sequence[Snapshot]) -> Iterator[tuple[str, str, dict[str
     for name in intervals[0].timed:
         heading = "From intended start to acknowledgement" if name == "response" else f"How long {name} took"
         yield heading, "ms", percentiles(intervals, name)
-    yield "Records waiting to be deleted", "", {"waiting": curve(lambda s: s.waiting)}
+    yield "Records waiting to be deleted", "", {"waiting": curve(lambda s: s.outstanding)}
     failures = {"errors": curve(lambda s: s.rate(s.errors)), "retries": curve(lambda s: s.rate(s.retries))}
-    yield "Calls that failed or were made again, per second", "/s", failures
+    yield "Calls that failed or were retried, per second", "/s", failures
     yield "Own CPU, of a core", "%", {"own CPU": curve(lambda s: 100 * s.cpu)}
 
 
 def percentiles(intervals: Sequence[Snapshot], name: str) -> dict[str, list[Value]]:
-    """Return the percentiles of one kind of call in each interval, in milliseconds; None where there was no call."""
+    """Return the percentiles of one kind of call in each interval, in milliseconds; None if there was no call."""
     durations = [span.timed[name].durations for span in intervals]
     return {
         label: [1000 * histogram.percentile(share) if histogram.count else None for histogram in durations]
-        for label, share in PERCENTILES.items()
+        for label, share in MAIN_TIMES.items()
     }
 
 
 def events(intervals: Sequence[Snapshot]) -> Iterator[Band]:
-    """Find when the server was away, and when the rest was deleted."""
-    for reason, group in groupby(intervals, lambda span: span.away):
+    """Find when the server was away, and when the remaining records were deleted."""
+    for reason, group in groupby(intervals, lambda span: span.outage):
         spans = list(group)
         if reason:
             yield Band(spans[0].until - spans[0].seconds, spans[-1].until, f"server away: {reason}", "trouble")
     stopping = [span for span in intervals if span.is_stopping]
     if stopping:
-        yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what was left")
+        yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what remained")
 
 
 def spread(intervals: Sequence[Snapshot]) -> Iterator[Element]:
@@ -160,10 +144,10 @@ def spread(intervals: Sequence[Snapshot]) -> Iterator[Element]:
         return
     whole = intervals[0]
     for span in intervals[1:]:
-        whole = whole.joined(span)
+        whole = whole.merged(span)
     curves = {name: shares(called.durations.counts) for name, called in whole.timed.items() if called.durations.count}
     yield element("h2", "Distribution of durations")
-    yield aside("Per cent of the calls of each kind, by duration on a logarithmic scale.")
+    yield remark("Per cent of the calls of each kind, by duration on a logarithmic scale.")
     yield distribution(curves, "ms")
 
 
@@ -179,19 +163,19 @@ def shares(counts: Sequence[int]) -> list[tuple[float, float]]:
 
 
 def account(summary: Mapping[str, Any]) -> Iterator[Element]:
-    """Tabulate the account, each word with its meaning."""
+    """Tabulate the account, each number with its meaning."""
     yield element("h2", "The account")
     yield element("p", summary["verdict"])
     rows = []
     for word, meaning in MEANINGS.items():
         count = summary["account"][word]
-        style = "number bad" if word in HARMS and count else "number"
+        style = "number bad" if word in FIELDS_BY_ROLE[Role.HARM] and count else "number"
         rows.append((cell(word), element("td", f"{count:,}", class_=style), cell(meaning)))
-    yield table(("", "records", "means"), rows)
+    yield table(("", "records", "meaning"), rows)
 
 
-def aside(content: str) -> Element:
-    """Write a paragraph that explains."""
+def remark(content: str) -> Element:
+    """Write a paragraph of explanation."""
     return element("p", content, class_="dim")
 
 

@@ -1,45 +1,59 @@
-"""What a run holds at one moment, or did between two: every line, screen, summary and report is read off this value."""
+"""The state of a run at one moment, or what it did between two; lines, panel, summary and report all read it."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from operator import add, sub
+from dataclasses import dataclass, replace
+from typing import Self
 
-from netvision_cli.swarm.account import Tally
 from netvision_cli.swarm.latency import Calls
+from netvision_cli.swarm.tally import Tally
 from netvision_cli.swarm.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The figures of a span of time; that of a whole run begins with its start."""
+    """The numbers of a span of time; for a whole run it begins with its start."""
 
     until: float
     """When the span ended, in seconds since the start of the run."""
 
     seconds: float
-    """How long it was."""
+    """How long the span was."""
 
     cpu_seconds: float
-    """How long this process computed in it."""
+    """The processor time that this process used in it."""
 
     tally: Tally
     calls: dict[str, Calls]
-    responses: Calls | None
-    """From the intended start of a batch to its acknowledgement; None where there was no rate."""
+    response_times: Calls | None
+    """From the intended start of a batch to its acknowledgement; None if there was no rate."""
 
-    waiting: int
-    """How many records were stored at its end."""
+    outstanding: int
+    """How many records may have been stored at its end."""
 
-    away: str
+    outage: str
     """Why the server was waited for, if it was."""
 
     is_stopping: bool
     """Whether producing had ended."""
 
+    @classmethod
+    def of(cls, workload: Workload) -> Self:
+        """Take a snapshot of a workload, from its start until now."""
+        elapsed, has_rate = workload.lifetime.elapsed, workload.options.rate is not None
+        return cls(
+            until=elapsed,
+            seconds=elapsed,
+            cpu_seconds=workload.lifetime.cpu_seconds,
+            tally=replace(workload.account.tally),
+            calls={name: calls.copy() for name, calls in workload.caller.calls.items()},
+            response_times=Calls(workload.pacing.response_times.copy()) if has_rate else None,
+            outstanding=workload.outstanding,
+            outage=str(workload.caller.outage or ""),
+            is_stopping=workload.lifetime.is_stopping,
+        )
+
     @property
     def deleted(self) -> int:
-        """Return how many records were deleted, whoever inserted them."""
+        """Return how many records were deleted, including foreign ones."""
         return self.tally.deleted + self.tally.foreign
 
     @property
@@ -49,7 +63,7 @@ class Snapshot:
 
     @property
     def retries(self) -> int:
-        """Return how many calls were made again."""
+        """Return how many calls were retried."""
         return sum(calls.retries for calls in self.calls.values())
 
     @property
@@ -64,15 +78,15 @@ class Snapshot:
 
     @property
     def timed(self) -> dict[str, Calls]:
-        """Return all that has durations, by name."""
-        return self.calls | ({"response": self.responses} if self.responses else {})
+        """Return everything that has durations, by name."""
+        return self.calls | ({"response": self.response_times} if self.response_times else {})
 
     def rate(self, count: int) -> float:
         """Return a count per second."""
         return count / self.seconds if self.seconds > 0 else 0.0
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Return the numbers of all that has durations; those in milliseconds."""
+        """Return the numbers of everything that has durations; the durations are in milliseconds."""
         return {name: calls.as_dict(self.seconds) for name, calls in self.timed.items()}
 
     def since(self, earlier: "Snapshot") -> "Snapshot":
@@ -81,40 +95,23 @@ class Snapshot:
             self,
             seconds=self.until - earlier.until,
             cpu_seconds=self.cpu_seconds - earlier.cpu_seconds,
-            tally=combined(sub, self.tally, earlier.tally),
+            tally=self.tally.since(earlier.tally),
             calls={name: calls.since(earlier.calls[name]) for name, calls in self.calls.items()},
-            responses=self.responses.since(earlier.responses) if self.responses and earlier.responses else None,
+            response_times=self.response_times.since(earlier.response_times)
+            if self.response_times and earlier.response_times
+            else None,
         )
 
-    def joined(self, following: "Snapshot") -> "Snapshot":
+    def merged(self, following: "Snapshot") -> "Snapshot":
         """Return one span for this one and the one right after it."""
         return replace(
             following,
             seconds=self.seconds + following.seconds,
             cpu_seconds=self.cpu_seconds + following.cpu_seconds,
-            tally=combined(add, self.tally, following.tally),
+            tally=self.tally.merged(following.tally),
             calls={name: calls.merged(following.calls[name]) for name, calls in self.calls.items()},
-            responses=self.responses.merged(following.responses) if self.responses and following.responses else None,
-            away=self.away or following.away,
+            response_times=self.response_times.merged(following.response_times)
+            if self.response_times and following.response_times
+            else None,
+            outage=self.outage or following.outage,
         )
-
-
-def combined(operator: Callable[[int, int], int], one: Tally, other: Tally) -> Tally:
-    """Add or subtract every number of two tallies."""
-    return Tally(*(operator(getattr(one, field.name), getattr(other, field.name)) for field in fields(Tally)))
-
-
-def take(workload: Workload) -> Snapshot:
-    """Take down what a workload and its account hold now."""
-    has_rate = workload.options.rate is not None
-    return Snapshot(
-        until=workload.elapsed,
-        seconds=workload.elapsed,
-        cpu_seconds=time.process_time() - workload.cpu_started,
-        tally=replace(workload.account.tally),
-        calls={name: calls.copy() for name, calls in workload.calls.items()},
-        responses=Calls(workload.responses.copy()) if has_rate else None,
-        waiting=workload.waiting,
-        away=str(workload.away or ""),
-        is_stopping=workload.stopping.is_set(),
-    )

@@ -1,7 +1,8 @@
-"""What a run did, in words and as data: read off its last snapshot once, shown by whoever asks."""
+"""The summary of a run, as data and as text: computed once from its last snapshot."""
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,22 +10,24 @@ from typing import Any
 from netvision_cli import __version__
 from netvision_cli.client import Readiness
 from netvision_cli.swarm.history import BUSY_SHARE
+from netvision_cli.swarm.latency import TIMES
 from netvision_cli.swarm.snapshot import Snapshot
+from netvision_cli.swarm.tally import FIELDS_BY_ROLE, Role, Tally
 from netvision_cli.swarm.thresholds import Threshold, Verdict
 
 BUSY_TOO_LONG = 0.2
-"""A run that was busy for more than this share of its time measured its own process."""
+"""A run whose process was busy for more than this share of the time measured that process."""
 
-COLUMNS = ("count", "rate", "p50", "p95", "p99", "p99.9", "max", "errors", "retries")
+COLUMNS = ("count", "rate", *TIMES, "errors", "retries")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Circumstances:
-    """Under what a run took place."""
+class RunInfo:
+    """What the summary shows of a run besides its numbers."""
 
     seed: int
     command: str
-    """What repeats it."""
+    """The command that repeats it."""
 
     server: Readiness | None
     is_checked: bool
@@ -34,16 +37,16 @@ class Circumstances:
     """For how long this process used nearly a whole core."""
 
 
-def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold, ...] = ()) -> dict[str, Any]:
-    """Gather everything that is said at the end; durations of calls are in milliseconds."""
+def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = ()) -> dict[str, Any]:
+    """Gather everything that is reported at the end; durations of calls are in milliseconds."""
     calls = end.figures()
     response = calls.pop("response", None)
-    server = around.server
+    server = info.server
     summary = {
-        "seed": around.seed,
+        "seed": info.seed,
         "seconds": round(end.seconds, 3),
         "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": around.command,
+        "command": info.command,
         "client": f"netvision {__version__}, Python {platform.python_version()}",
         "server": f"netvision {server.version}, {server.database}" if server else "unknown",
         "machine": machine(),
@@ -54,17 +57,17 @@ def summarize(end: Snapshot, around: Circumstances, thresholds: tuple[Threshold,
         "errors": end.errors,
         "retries": end.retries,
         "account": end.tally.as_dict(),
-        "checked": around.is_checked,
-        "balances": around.is_checked and end.tally.balances,
-        "verdict": verdict(end, around),
+        "checked": info.is_checked,
+        "balances": info.is_checked and end.tally.balances,
+        "verdict": verdict(end.tally, is_checked=info.is_checked),
         "cpu": round(end.cpu, 3),
-        "warning": bottleneck_warning(around.busy_seconds, end.seconds),
+        "warning": bottleneck_warning(info.busy_seconds, end.seconds),
     }
     return summary | {"thresholds": [asdict(threshold.judge(summary)) for threshold in thresholds]}
 
 
 def timed_only(figures: dict[str, float]) -> dict[str, float]:
-    """Leave out what a response has not: errors and retries are those of its calls."""
+    """Leave out what a response time does not have: errors and retries belong to calls."""
     return {name: figures[name] for name in figures if name not in {"errors", "retries"}}
 
 
@@ -74,7 +77,7 @@ def machine() -> str:
 
 
 def bottleneck_warning(busy_seconds: float, seconds: float) -> str | None:
-    """Say that the numbers are not the server's, where this process itself limited the run."""
+    """Warn that the numbers are not the server's, if this process itself limited the run."""
     if busy_seconds <= BUSY_TOO_LONG * seconds:
         return None
     return (
@@ -83,43 +86,40 @@ def bottleneck_warning(busy_seconds: float, seconds: float) -> str | None:
     )
 
 
-def verdict(end: Snapshot, around: Circumstances) -> str:
-    """Say in one sentence what the account proves."""
-    tally = end.tally
-    if not around.is_checked:
+def verdict(tally: Tally, *, is_checked: bool) -> str:
+    """State in one sentence what the account proves."""
+    if not is_checked:
         return "The account could not be checked: there was no final read."
     if tally.balances:
         return (
-            f"Every record acknowledged was kept until it was deleted, once: {tally.created} created"
-            f" + {tally.recovered} recovered = {tally.deleted} deleted + {tally.gone} gone + {tally.left} left."
+            "Every record acknowledged was kept until it was deleted, once:"
+            f" {terms(tally, Role.ORIGIN)} = {terms(tally, Role.FATE)}."
         )
-    harms = {
-        "lost": tally.lost,
-        "resurrected": tally.resurrected,
-        "corrupt": tally.corrupt,
-        "deleted twice": tally.doubled,
-    }
-    named = ", ".join(f"{count} {name}" for name, count in harms.items() if count) or "the numbers are not even"
+    harms = {name: getattr(tally, name) for name in FIELDS_BY_ROLE[Role.HARM]}
+    found = ", ".join(f"{count} {name}" for name, count in harms.items() if count) or "the numbers are not even"
     hint = (
-        " Records that another client deleted count as lost too: nobody can tell the two apart." if tally.lost else ""
+        " Records that another client deleted count as lost too: this run cannot distinguish the two."
+        if tally.lost
+        else ""
     )
-    return f"The account does not balance: {named}.{hint}"
+    return f"The account does not balance: {found}.{hint}"
+
+
+def terms(tally: Tally, role: Role) -> str:
+    """Write one side of the balance as a sum."""
+    return " + ".join(f"{getattr(tally, name)} {name}" for name in FIELDS_BY_ROLE[role])
 
 
 def render(summary: dict[str, Any]) -> str:
-    """Write a summary as text, a table of the calls in its middle."""
+    """Write a summary as text, with a table of the calls."""
     account = summary["account"]
-    groups = (
-        ("created", "recovered", "deleted", "gone", "left"),
-        ("lost", "resurrected", "corrupt", "doubled"),
-        ("late", "partial", "foreign"),
-    )
-    response = {"response": summary["response"]} if "response" in summary else {}
+    balance = FIELDS_BY_ROLE[Role.ORIGIN] + FIELDS_BY_ROLE[Role.FATE]
+    groups = (balance, FIELDS_BY_ROLE[Role.HARM], FIELDS_BY_ROLE[Role.NOTE])
     lines = [
         f"ran {summary['seconds']:.1f} s with seed {summary['seed']}: {summary['client']}; server: {summary['server']}",
         "",
         row("ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
-        *(row(name, calls) for name, calls in (summary["calls"] | response).items()),
+        *(row(name, calls) for name, calls in timed_rows(summary).items()),
         "",
         *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
         summary["verdict"],
@@ -128,6 +128,11 @@ def render(summary: dict[str, Any]) -> str:
     if summary["warning"]:
         lines.append(f"Warning: {summary['warning']}.")
     return "\n".join(lines)
+
+
+def timed_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the numbers of everything that has durations, by name."""
+    return {**summary["calls"], **({"response": summary["response"]} if "response" in summary else {})}
 
 
 def row(name: str, cells: dict[str, Any]) -> str:
@@ -139,4 +144,4 @@ def cell_text(cell: float | str) -> str:
     """Write one cell."""
     if not isinstance(cell, float):
         return str(cell)
-    return f"{cell:.0f}" if cell >= 1000 else f"{cell:.4g}"  # noqa: PLR2004 - from where on a fraction says nothing
+    return f"{cell:.0f}" if cell >= 1000 else f"{cell:.4g}"  # noqa: PLR2004 - from here on a fraction means nothing

@@ -1,4 +1,4 @@
-"""What a run must not be: expressions such as `delete.p99>50ms`, read before it begins and judged by its summary."""
+"""Conditions under which a run fails: expressions such as `delete.p99>50ms`, judged by its summary."""
 
 import operator
 import re
@@ -6,38 +6,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from netvision_cli.durations import parse_duration
+from netvision_cli.swarm.latency import CALL_KINDS, TIMES
+from netvision_cli.swarm.tally import ACCOUNT_FIELDS
+from netvision_cli.units import parse_duration
 
-CALLS = ("insert", "fetch", "delete")
-TIMED = (*CALLS, "response")
-TIMES = ("p50", "p95", "p99", "p99.9", "max")
-WORDS = (
-    *("created", "recovered", "deleted", "gone", "left"),
-    *("lost", "resurrected", "corrupt", "doubled", "late", "partial", "foreign"),
-)
-
+TIMED = (*CALL_KINDS, "response")
 DURATION, RATE, COUNT, SHARE = "ms", "/s", "", "%"
 
 
-def named() -> Iterator[tuple[str, str]]:
-    """Name everything that is measured, with its unit."""
+def units() -> Iterator[tuple[str, str]]:
+    """Yield the name of everything that is measured, with its unit."""
     for timed in TIMED:
         yield from ((f"{timed}.{time}", DURATION) for time in TIMES)
         yield f"{timed}.count", COUNT
         yield f"{timed}.rate", RATE
-    for call in CALLS:
+    for call in CALL_KINDS:
         yield from ((f"{call}.errors", COUNT), (f"{call}.retries", COUNT))
     yield from (("created.rate", RATE), ("deleted.rate", RATE), ("errors", COUNT), ("retries", COUNT), ("cpu", SHARE))
-    yield from ((word, COUNT) for word in WORDS)
+    yield from ((name, COUNT) for name in ACCOUNT_FIELDS)
 
 
-UNITS = dict(named())
-OF_ATTEMPTS = frozenset({"errors", *(f"{call}.errors" for call in CALLS)})
-"""What can be given as a share of all calls too."""
+UNITS = dict(units())
+OF_ATTEMPTS = frozenset({"errors", *(f"{call}.errors" for call in CALL_KINDS)})
+"""What can also be given as a share of all calls."""
 
 NAMES = (
     f"{', '.join(TIMED)}, each with {', '.join(f'.{time}' for time in TIMES)}, .count and .rate,"
-    f" the first three with .errors and .retries; created.rate, deleted.rate, errors, retries, cpu, {', '.join(WORDS)}"
+    f" the first three with .errors and .retries; created.rate, deleted.rate, errors, retries, cpu,"
+    f" {', '.join(ACCOUNT_FIELDS)}"
 )
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
@@ -56,7 +52,7 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Read an expression; raises ValueError with the names there are."""
+        """Parse an expression; raises ValueError that lists the valid names."""
         match = split(str(text).strip())
         if not match:
             msg = f"{text!r} is not a threshold such as 'delete.p99>50ms'; the names are {NAMES}"
@@ -70,33 +66,32 @@ class Threshold:
                 msg = f"{text!r}: {name} is a duration, so give the unit, as in {name}{comparison}{number}ms"
                 raise ValueError(msg)
             return cls(str(text), name, comparison, round(parse_duration(number + unit) * 1000, 3), DURATION)
-        units = {UNITS[name], *([SHARE] if name in OF_ATTEMPTS else []), *([COUNT] if UNITS[name] == RATE else [])}
-        if unit not in units:
-            msg = (
-                f"{text!r}: {name} is not given in {unit or 'bare numbers'}; write {' or '.join(written(name, units))}"
-            )
+        allowed = {UNITS[name], *([SHARE] if name in OF_ATTEMPTS else []), *([COUNT] if UNITS[name] == RATE else [])}
+        if unit not in allowed:
+            examples = " or ".join(with_units(name, allowed))
+            msg = f"{text!r}: {name} is not given in {unit or 'bare numbers'}; write {examples}"
             raise ValueError(msg)
         return cls(str(text), name, comparison, float(number), unit if unit == SHARE else UNITS[name])
 
     def __str__(self) -> str:
-        """Write the expression as it is read."""
+        """Write the expression as it was given."""
         return self.text
 
     def judge(self, summary: Mapping[str, Any]) -> "Verdict":
-        """Compare with what was measured; what was never measured is missed."""
-        value = share(summary, self.name) if self.unit == SHARE else measures(summary).get(self.name)
+        """Compare with what was measured; a number that was never measured fails."""
+        value = share(summary, self.name) if self.unit == SHARE else metrics(summary).get(self.name)
         missed = value is None or COMPARISONS[self.comparison](value, self.limit)
         return Verdict(self.text, value, self.unit, missed)
 
 
-def written(name: str, units: set[str]) -> list[str]:
-    """Show how a number can be given."""
-    return [f"{name}>1{unit}" for unit in sorted(units)]
+def with_units(name: str, allowed: set[str]) -> list[str]:
+    """Write the ways in which a number can be given."""
+    return [f"{name}>1{unit}" for unit in sorted(allowed)]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A threshold, and the value it was held against."""
+    """A threshold and the measured value."""
 
     fail_if: str
     value: float | None
@@ -104,8 +99,8 @@ class Verdict:
     missed: bool
 
     def __str__(self) -> str:
-        """Say whether the run kept to it."""
-        outcome = "MISSED" if self.missed else "kept"
+        """Write whether the run passed."""
+        outcome = "FAILED" if self.missed else "passed"
         return f"{outcome:<7} fail if {self.fail_if:<24} it was {self.shown}"
 
     @property
@@ -116,8 +111,8 @@ class Verdict:
         )
 
 
-def measures(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return what can be measured against a threshold, of a summary, by name; without what was never measured."""
+def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a summary that a threshold can name; those that were never measured are left out."""
     found: dict[str, float] = {}
     timed = summary["calls"] | ({"response": summary["response"]} if summary.get("response") else {})
     for call, figures in timed.items():
@@ -129,9 +124,9 @@ def measures(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def share(summary: Mapping[str, Any], name: str) -> float | None:
-    """Return what is given in per cent: how many of the calls failed, or how busy this process was."""
+    """Return a number in per cent: how many of the calls failed, or how busy this process was."""
     if name == "cpu":
-        return measures(summary)["cpu"]
+        return metrics(summary)["cpu"]
     figures = summary["calls"].get(name.partition(".")[0])
     attempts = figures["count"] + figures["errors"] if figures else summary["attempts"]
-    return round(100 * measures(summary)[name] / attempts, 4) if attempts else None
+    return round(100 * metrics(summary)[name] / attempts, 4) if attempts else None

@@ -1,50 +1,31 @@
 """The endless work: producers insert batches, consumers fetch records and delete them. No display, no command line.
 
-Calls in flight are never cancelled: tasks look at a flag between calls, and the client's own timeouts act. A server
-that is away is waited for; whatever was sent without an answer is sent again, under the same uuids.
-
-Without a rate the loop is closed: whoever waits for a slow server offers less, and so measures fewer of the slow calls.
-With one it is open: each batch has an intended start, which follows from the records before it and the rate alone; a
-slow or absent server does not move it. A batch that no producer, or no room in the backlog, was free for starts late,
-and counts that wait into its response time: from intended start to acknowledgement, all attempts and pauses included.
+When it may go on is decided in `pacing`, and how a call is made and repeated in `calls`. An insert without a response
+is sent again under the same uuids, so that the account can be settled no matter what became of the first attempt.
 """
 
 import asyncio
 import random
 import string
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
-from netvision_cli.errors import (
-    NetvisionError,
-    NotConnected,
-    NotFound,
-    Refused,
-    ServerError,
-    Unauthorized,
-    Unchecked,
-    Unreachable,
-)
+from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, NotFound, Refused, Unauthorized
 from netvision_cli.keys import Run
-from netvision_cli.options import SwarmOptions
-from netvision_cli.storing import pause
 from netvision_cli.swarm.account import Account, Batch
-from netvision_cli.swarm.latency import Calls, Histogram
+from netvision_cli.swarm.calls import Caller
+from netvision_cli.swarm.lifetime import Lifetime
+from netvision_cli.swarm.options import SwarmOptions
+from netvision_cli.swarm.pacing import IDLE_SECONDS, Pacing
 
 ALPHABET = string.ascii_letters + string.digits
-IDLE_SECONDS = 0.02
-DRAIN_PAUSE_SECONDS = 1.0
 CLEANING_ROUNDS = 3
-CONTESTED = 0.2
-"""The share of deletions that are asked twice at the same time: exactly one of the two may succeed."""
+DUPLICATE_DELETE_SHARE = 0.2
+"""The share of deletions that are requested twice at the same time: exactly one of the two may succeed."""
 
 START = UUID(int=0)
-
-T = TypeVar("T")
 
 
 class Service(Protocol):
@@ -54,7 +35,7 @@ class Service(Protocol):
         """Store a batch."""
 
     async def page(self, count: int, after: UUID | None = None) -> list[Record]:
-        """Return the first records behind a uuid."""
+        """Return the first records after a uuid."""
 
     async def remove(self, key: UUID) -> Record:
         """Delete a record."""
@@ -70,66 +51,49 @@ class Workload:
         self.seed = seed
         self.run_keys = Run.start()
         self.account = Account(self.run_keys)
-        self.calls = {"insert": Calls(), "fetch": Calls(), "delete": Calls()}
-        self.responses = Histogram()
-        self.stopping = asyncio.Event()
+        self.lifetime = Lifetime()
+        self.pacing = Pacing(options, self.lifetime.clock)
+        self.caller = Caller(self.lifetime, options.wait)
         self.producing = options.producers
-        self.offered = 0
         self.batches = 0
-        self.clock = asyncio.get_running_loop().time
-        self.started = self.clock()
-        self.cpu_started = time.process_time()
-        self.stopped = self.started
-        self.due = self.started
         self.is_checked = False
-        self.has_answered = False
-        self.away: NetvisionError | None = None
-        self.failure: NetvisionError | None = None
         self.refusal: Refused | None = None
         self.start = START if options.delete_foreign else self.run_keys.floor
         self.cursor = self.start
         self.fetching = asyncio.Lock()
         self.claimed: set[UUID] = set()
-        self.chance = random.Random(seed)  # noqa: S311 - no secret
+        self.rng = random.Random(seed)  # noqa: S311 - no secret
 
-    # --- the whole
+    # --- the whole run
 
     async def run(self) -> None:
-        """Work until told to stop, delete what is left and settle the account.
+        """Work until stopped, delete what remains and settle the account.
 
-        Raises Refused where the server will not have this work, Unreachable where it was never there, Unchecked where
-        there was no final read.
+        Raises Refused if the server rejects this work, Unreachable if it was never there, Unchecked if there was no
+        final read.
         """
         if self.options.duration is not None:
             asyncio.get_running_loop().call_later(self.options.duration, self.stop)
-        producers = [self.guarded(self.produce()) for _ in range(self.options.producers)]
-        consumers = [self.guarded(self.consume()) for _ in range(self.options.consumers)]
+        producers = [self.stop_on_error(self.produce()) for _ in range(self.options.producers)]
+        consumers = [self.stop_on_error(self.consume()) for _ in range(self.options.consumers)]
         await asyncio.gather(*producers, *consumers)
-        await self.guarded(self.finish())
-        if failure := self.failure or self.refusal:
+        await self.stop_on_error(self.finish())
+        if failure := self.lifetime.failure or self.refusal:
             raise failure
 
-    async def guarded(self, work: Awaitable[None]) -> None:
-        """Do one task's work; what ends it ends the whole run."""
+    async def stop_on_error(self, work: Awaitable[None]) -> None:
+        """Do the work of one task; an error in it stops the whole run."""
         try:
             await work
         except NetvisionError as error:
-            self.failure = self.failure or error
-            self.stopping.set()
+            self.lifetime.fail(error)
 
     def stop(self) -> None:
         """Stop producing; what is stored is still deleted."""
-        if not self.stopping.is_set():
-            self.stopped = self.clock()
-            self.stopping.set()
+        self.lifetime.stop()
 
     @property
-    def elapsed(self) -> float:
-        """Return the seconds since the start."""
-        return self.clock() - self.started
-
-    @property
-    def waiting(self) -> int:
+    def outstanding(self) -> int:
         """Return how many of the run's records may be stored."""
         return len(self.account.live)
 
@@ -139,44 +103,33 @@ class Workload:
         """Insert one batch after another."""
         try:
             while await self.may_produce():
-                intended = self.due
-                await self.insert(self.next_batch(), intended)
+                intended_start = self.pacing.intended_start
+                await self.insert(self.next_batch(), intended_start)
         finally:
             self.producing -= 1
 
     async def may_produce(self) -> bool:
-        """Wait for room and for the time of the next batch; False when there is no more to do."""
-        while not self.stopping.is_set():
-            if self.options.records is not None and self.offered >= self.options.records:
+        """Wait for room and for the start of the next batch; return False if there is no more to do."""
+        while not self.lifetime.is_stopping:
+            if self.pacing.is_exhausted:
                 self.stop()
-            elif seconds := self.seconds_ahead():
+            elif seconds := self.pacing.delay(self.outstanding):
                 await asyncio.sleep(seconds)
             else:
                 return True
         return False
 
-    def seconds_ahead(self) -> float:
-        """Return how long to wait before looking again whether there is room and the next batch is due; 0 if so."""
-        if 0 < self.options.backlog < self.waiting:
-            return IDLE_SECONDS
-        return min(IDLE_SECONDS, max(0.0, self.due - self.clock()))
-
     def next_batch(self) -> Batch:
         """Make the next batch: its size and texts follow from the seed and its number."""
         self.batches += 1
-        chance = random.Random(f"{self.seed}/{self.batches}")  # noqa: S311 - no secret
-        size = chance.randint(*self.options.batch)
-        if self.options.records is not None:
-            size = min(size, self.options.records - self.offered)
-        self.offered += size
-        if self.options.rate is not None:
-            self.due += size / self.options.rate
+        rng = random.Random(f"{self.seed}/{self.batches}")  # noqa: S311 - no secret
+        size = self.pacing.reserve(rng.randint(*self.options.batch))
         keys = (self.run_keys.key(self.batches, index) for index in range(size))
-        records = [Record(key, "".join(chance.choices(ALPHABET, k=self.options.length))) for key in keys]
+        records = [Record(key, "".join(rng.choices(ALPHABET, k=self.options.length))) for key in keys]
         return Batch(self.batches, records)
 
-    async def insert(self, batch: Batch, intended: float) -> None:
-        """Insert a batch, again and again under the same uuids until the server says what became of it."""
+    async def insert(self, batch: Batch, intended_start: float) -> None:
+        """Insert a batch, repeatedly under the same uuids until the server reports what became of it."""
 
         async def attempt() -> list[Record]:
             try:
@@ -188,29 +141,28 @@ class Workload:
 
         self.account.offer(batch)
         try:
-            answer = await self.persist("insert", attempt)
+            records = await self.caller.call_until_answered("insert", attempt)
         except Unauthorized:
             raise
         except Refused as refusal:
             self.refusal = refusal
             self.stop()
         else:
-            self.account.acknowledge(batch, answer)
-            if self.options.rate is not None:
-                self.responses.add(self.clock() - intended)
+            self.account.acknowledge(batch, records)
+            self.pacing.acknowledge(intended_start)
 
     # --- consumers
 
     async def consume(self) -> None:
-        """Fetch records and delete them one by one, until nothing is left."""
+        """Fetch records and delete them one by one, until none is left."""
         while self.has_work():
             for key in await self.fetch():
                 await self.delete(key)
                 self.claimed.discard(key)
 
     def has_work(self) -> bool:
-        """Tell whether a consumer has something to do, now or later."""
-        if self.failure or (self.options.leave and self.stopping.is_set()):
+        """Return whether a consumer has something to do, now or later."""
+        if self.lifetime.failure or (self.options.leave and self.lifetime.is_stopping):
             return False
         is_filling = self.producing > 0
         return is_filling or any(not entry.came_back and entry.acknowledged for entry in self.account.live.values())
@@ -218,50 +170,54 @@ class Workload:
     async def fetch(self) -> list[UUID]:
         """Read on from where the last consumer stopped, and claim what can be deleted."""
         async with self.fetching:
-            keys = await self.persist("fetch", self.fetch_page)
+            keys = await self.caller.call_until_answered("fetch", self.fetch_page)
             if not keys:
                 await asyncio.sleep(IDLE_SECONDS)
             return keys
 
     async def fetch_page(self) -> list[UUID]:
-        """Read the next page, judge by it, and move the cursor behind it, or back to the start."""
-        answer, keys = await self.read(self.cursor, self.options.fetch)
+        """Read the next page, judge it, and move the cursor to its end, or back to the start."""
+        records, keys = await self.read(self.cursor, self.options.fetch)
         if self.options.delete_foreign:
-            keys += [record.uuid for record in answer if not self.run_keys.place(record.uuid)]
-        is_full = len(answer) >= self.options.fetch and answer[-1].uuid < self.run_keys.ceiling
-        self.cursor = answer[-1].uuid if is_full else self.start
+            keys += [record.uuid for record in records if self.is_foreign(record.uuid)]
+        is_full = len(records) >= self.options.fetch and records[-1].uuid < self.run_keys.ceiling
+        self.cursor = records[-1].uuid if is_full else self.start
         keys = [key for key in keys if key not in self.claimed]
         self.claimed.update(keys)
         return keys
 
     async def read(self, after: UUID, count: int) -> tuple[list[Record], list[UUID]]:
-        """Read one page; return it, and those of its records that can be deleted."""
+        """Read one page; return it, and the uuids of its records that can be deleted."""
         began = self.account.begin_read()
         try:
-            answer = await self.client.page(count, after if after != START else None)
+            records = await self.client.page(count, after if after != START else None)
         except BaseException:
             self.account.abandon_read(began)
             raise
-        return answer, self.account.end_read(began, after, count, answer)
+        return records, self.account.end_read(began, after, count, records)
 
     async def delete(self, key: UUID) -> None:
-        """Delete a record, again and again until it is known not to be there."""
-        failed_since, tries = 0.0, 0
-        while self.is_foreign(key) or self.account.is_deletable(key):
-            is_contested = self.chance.random() < CONTESTED and not self.is_foreign(key)
-            attempts = (self.remove(key) for _ in range(1 + is_contested))
-            errors = await asyncio.gather(*attempts, return_exceptions=True)
+        """Delete a record, repeatedly until it is known to be absent."""
+        failed_since, attempts = 0.0, 0
+        while self.needs_deletion(key):
+            is_duplicated = self.rng.random() < DUPLICATE_DELETE_SHARE and not self.is_foreign(key)
+            removals = (self.remove(key) for _ in range(1 + is_duplicated))
+            errors = await asyncio.gather(*removals, return_exceptions=True)
             error = next((error for error in errors if error), None)
-            if isinstance(error, BaseException) and not isinstance(error, ServerError | Unreachable):
+            if isinstance(error, BaseException) and not isinstance(error, RETRYABLE):
                 raise error
-            if error is None or not (self.is_foreign(key) or self.account.is_deletable(key)):
+            if error is None or not self.needs_deletion(key):
                 return
-            failed_since = failed_since or self.clock()
-            tries += 1
-            await self.rest("delete", tries, failed_since, error)
+            failed_since = failed_since or self.lifetime.clock()
+            attempts += 1
+            await self.caller.backoff("delete", attempts, failed_since, error)
+
+    def needs_deletion(self, key: UUID) -> bool:
+        """Return whether a record may still be stored and no attempt to delete it is in flight."""
+        return self.is_foreign(key) or self.account.is_deletable(key)
 
     def is_foreign(self, key: UUID) -> bool:
-        """Tell whether somebody else inserted a record."""
+        """Return whether a record was inserted by someone else."""
         return self.run_keys.place(key) is None
 
     async def remove(self, key: UUID) -> NetvisionError | None:
@@ -270,23 +226,23 @@ class Workload:
             return await self.remove_foreign(key)
         self.account.ask(key)
         try:
-            answer = await self.timed("delete", lambda: self.client.remove(key))
+            record = await self.caller.timed_call("delete", lambda: self.client.remove(key))
         except NotFound:
             self.account.deny(key)
-        except (ServerError, Unreachable) as error:
+        except RETRYABLE as error:
             self.account.doubt(key, was_sent=not isinstance(error, NotConnected))
             return error
         else:
-            self.account.confirm(key, answer)
+            self.account.confirm(key, record)
         return None
 
     async def remove_foreign(self, key: UUID) -> NetvisionError | None:
-        """Try once to delete somebody else's record."""
+        """Try once to delete a record that someone else inserted."""
         try:
-            await self.timed("delete", lambda: self.client.remove(key))
+            await self.caller.timed_call("delete", lambda: self.client.remove(key))
         except NotFound:
             return None
-        except (ServerError, Unreachable) as error:
+        except RETRYABLE as error:
             return error
         self.account.tally.foreign += 1
         return None
@@ -294,9 +250,9 @@ class Workload:
     # --- the end
 
     async def finish(self) -> None:
-        """Settle the account by a final read; what it still finds is deleted, and read for again."""
+        """Settle the account by a final read; delete what it still finds, and read again."""
         for round_ in range(CLEANING_ROUNDS + 1):
-            if self.failure:
+            if self.lifetime.failure:
                 return
             self.account.settle(await self.read_all())
             if self.options.leave or not self.account.live or round_ == CLEANING_ROUNDS:
@@ -307,68 +263,17 @@ class Workload:
         self.is_checked = True
 
     async def read_all(self) -> list[UUID]:
-        """Read what is stored of this run, page by page, and judge by it."""
+        """Read every stored record of this run, page by page, and judge each page."""
         stored: list[UUID] = []
         after, is_more = self.run_keys.floor, True
         while is_more:
-            answer, _ = await self.persist("fetch", lambda start=after: self.read(start, MAX_PAGE))  # type: ignore[misc]
-            stored += [record.uuid for record in answer if not self.is_foreign(record.uuid)]
-            is_more = len(answer) >= MAX_PAGE and answer[-1].uuid < self.run_keys.ceiling
-            after = answer[-1].uuid if answer else after
+            records = await self.read_page(after)
+            stored += [record.uuid for record in records if not self.is_foreign(record.uuid)]
+            is_more = len(records) >= MAX_PAGE and records[-1].uuid < self.run_keys.ceiling
+            after = records[-1].uuid if records else after
         return stored
 
-    # --- calls
-
-    async def persist(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until there is an answer; raises what no repetition can mend."""
-        failed_since, tries = 0.0, 0
-        while True:
-            try:
-                return await self.timed(kind, call)
-            except (ServerError, Unreachable) as error:
-                failed_since = failed_since or self.clock()
-                tries += 1
-                await self.rest(kind, tries, failed_since, error)
-
-    async def timed(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call once, and note how long it took or that it failed."""
-        calls = self.calls[kind]
-        started = self.clock()
-        try:
-            answer = await call()
-        except (ServerError, Unreachable) as error:
-            calls.errors += 1
-            self.away = error
-            raise
-        except Refused:
-            self.answered(calls, started)
-            raise
-        self.answered(calls, started)
-        return answer
-
-    def answered(self, calls: Calls, started: float) -> None:
-        """Note an answer."""
-        calls.durations.add(self.clock() - started)
-        self.has_answered = True
-        self.away = None
-
-    async def rest(self, kind: str, tries: int, failed_since: float, error: NetvisionError) -> None:
-        """Wait before the next attempt, longer each time; raise where it has no sense to wait any more."""
-        if self.failure:
-            raise self.failure
-        self.calls[kind].retries += 1
-        seconds = pause(tries, error)
-        nothing_is_stored = not self.has_answered and isinstance(error, NotConnected)
-        if self.stopping.is_set() and nothing_is_stored:
-            raise error
-        if self.stopping.is_set():
-            if self.clock() - max(failed_since, self.stopped) > self.options.wait:
-                msg = f"the account could not be checked: {error}"
-                raise Unchecked(msg) from error
-            await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
-            return
-        if not self.has_answered and self.elapsed > self.options.wait:
-            raise error if isinstance(error, Unreachable) else Unreachable(str(error)) from error
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
+    async def read_page(self, after: UUID) -> list[Record]:
+        """Read the largest page after a uuid, repeatedly until the server responds."""
+        records, _ = await self.caller.call_until_answered("fetch", lambda: self.read(after, MAX_PAGE))
+        return records

@@ -12,7 +12,7 @@ from tests.benchmarks.processes import finish, script
 from tests.databases import PostgresqlDatabase
 
 LONGER = 5
-"""How many times as long as others' its turns are: it warms up, deletes what is left, and checks its account."""
+"""How many times as long as others' its turns are: it warms up, deletes what remains, and checks its account."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ async def run(plan: Plan, postgresql: PostgresqlDatabase) -> Findings:
     """Measure."""
     async with contending(chosen(plan, ours()), on_postgresql(postgresql)) as contenders:
         rounds = [[take_turn(contender, LONGER * plan.seconds) for contender in contenders] for _ in range(plan.rounds)]
-        left = [await contender.records.count() for contender in contenders]
-    if any(left):
-        raise LoadError(f"the swarm left {left} records")
+        remaining = [await contender.records.count() for contender in contenders]
+    if any(remaining):
+        raise LoadError(f"the swarm left {remaining} records")
     middles = {contender.name: medians(turns) for contender, *turns in zip(contenders, *rounds, strict=True)}
     groups = {name: {"requests/s": turn.calls, "deleted/s": turn.deleted} for name, turn in middles.items()}
     rows = [laid_out(name, turn) for name, turn in middles.items()]
