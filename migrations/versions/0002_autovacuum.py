@@ -1,4 +1,4 @@
-"""Have PostgreSQL clean up behind deletions early: dead rows at the head of the index slow down every first page."""
+"""Vacuum early after deletions: dead rows at the head of the index slow down every first page."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ SETTINGS = {
     "vacuum_index_cleanup": "on",
     "vacuum_truncate": "off",
 }
-"""Clean up after 5 000 deletions whatever the table's size, at full speed, the index always, and without locking it."""
+"""Vacuum after 5 000 deletions in a table of any size, at full speed, always with the index, and without a lock."""
 
 
 def upgrade() -> None:

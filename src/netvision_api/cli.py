@@ -108,7 +108,7 @@ def config(*, settings: Settings, context: typer.Context) -> None:
 
 
 def origin(settings: Settings, name: str, context: typer.Context) -> str:
-    """Return where the value of a setting comes from."""
+    """Return the source of the value of a setting."""
     source = context.get_parameter_source(name)
     if source is None:  # a secret, which has no option
         return "default" if getattr(settings, name) is None else f"variable {variable(name)}"
@@ -180,7 +180,7 @@ def downgrade(
         str | None, typer.Argument(help="A revision or `base`; by default the one before.", show_default=False)
     ] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before records are dropped.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not require confirmation before records are dropped.")] = False,
     settings: DatabaseSettings,
 ) -> None:
     """Revert revisions of the schema."""
@@ -198,9 +198,9 @@ def downgrade(
 
 
 def confirm(question: str) -> None:
-    """Ask on a terminal; without one, fail."""
+    """Require confirmation on a terminal; without one, fail."""
     if not sys.stdin.isatty():
-        fail(f"{question} There is no terminal to ask on: add --yes.", code=2)
+        fail(f"{question} There is no terminal to confirm it on: add --yes.", code=2)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise typer.Exit(1)

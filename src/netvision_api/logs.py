@@ -19,7 +19,7 @@ class JsonFormatter(logging.Formatter):
     """Write a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render time, level, logger, message and, where there is one, the traceback."""
+        """Render time, level, logger, message and, if there is one, the traceback."""
         line = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),

@@ -31,7 +31,7 @@ WORKER_START_SECONDS = 60
 
 
 class StartupError(Exception):
-    """The server cannot start; the message says why and what to do."""
+    """The server cannot start; the message has the reason and the next command."""
 
 
 class Server(uvicorn.Server):

@@ -68,7 +68,7 @@ class Only(NamedTuple):
 class Command(TyperCommand):
     """A command whose help groups options under headings and shows examples as they are typed."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's, wherever Typer has it
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own type, which Typer may bundle
         """Write the arguments, then the options by group, those without one last."""
         sections: dict[str, list[Any]] = {"Arguments": []}
         for parameter in self.get_params(ctx):
@@ -92,7 +92,7 @@ class Command(TyperCommand):
         return (self.help or "").partition("\n")[0]
 
 
-def group_of(option: Any) -> str:  # noqa: ANN401 - click's, wherever Typer has it
+def group_of(option: Any) -> str:  # noqa: ANN401 - click's own type, which Typer may bundle
     """Return the heading under which help lists an option."""
     return getattr(option, "rich_help_panel", None) or OTHERS
 
@@ -103,7 +103,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     groups = {name: group for name, p in signature.parameters.items() if (group := group_from(p.annotation))}
     own = [parameter for name, parameter in signature.parameters.items() if name not in groups]
 
-    def with_values(**values: Any) -> None:  # noqa: ANN401 - whatever the options are
+    def with_values(**values: Any) -> None:  # noqa: ANN401 - the values of all options
         for name, (kind, names) in groups.items():
             values[name] = built(kind, {field: values.pop(field) for field in names if field in values})
         command(**values)
@@ -182,7 +182,7 @@ def option_annotation(name: str, kind: Any, option: Option) -> Any:  # noqa: ANN
 def checked(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Turn a parser's ValueError into a usage error."""
 
-    def parse_or_fail(text: Any) -> Any:  # noqa: ANN401 - whatever the parser takes
+    def parse_or_fail(text: Any) -> Any:  # noqa: ANN401 - the argument of any parser
         try:
             return parse(text)
         except ValueError as error:

@@ -182,7 +182,7 @@ def delete(
     ] = None,
     *,
     all_: Annotated[bool, typer.Option("--all", help="Delete every record.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --all.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not require confirmation of --all.")] = False,
     format_: FormatOption = None,
     connection: Connection,
 ) -> None:
@@ -263,7 +263,7 @@ def swarm(*, connection: Connection, options: SwarmOptions) -> None:
 )
 @with_options
 def demo(*, options: SwarmOptions) -> None:
-    """Run a server and a swarm together for 30 s, and leave nothing behind."""
+    """Run a server and a swarm together for 30 s, and remove all traces."""
     from netvision_cli.demo import run_demo
 
     run_demo(options)
@@ -337,9 +337,9 @@ async def counted(records: "AsyncIterator[Record]", advance: Callable[[int], Non
 
 
 def confirm(question: str) -> None:
-    """Ask on a terminal; without one, raise UsageError."""
+    """Require confirmation on a terminal; without one, raise UsageError."""
     if not sys.stdin.isatty():
-        msg = f"{question} There is no terminal to ask on: add --yes"
+        msg = f"{question} There is no terminal to confirm it on: add --yes"
         raise UsageError(msg)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

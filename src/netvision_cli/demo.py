@@ -1,4 +1,4 @@
-"""Everything in one command: a server on a temporary database and a swarm beside it, with nothing left behind."""
+"""Everything in one command: a server on a temporary database and a swarm beside it, and no traces afterwards."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def announced_url(process: "subprocess.Popen[str]") -> str:
 
 
 def forward(lines: Iterable[str]) -> None:
-    """Forward the server's lines to wherever standard error goes by then: a panel may have redirected it."""
+    """Forward the server's lines to the current standard error: a panel may have redirected it."""
     for line in lines:
         sys.stderr.write(line)
 

@@ -24,7 +24,7 @@ class NetvisionError(Exception):
 
     exit_code = 1
     retry_after: float | None = None
-    """How many seconds the server asks to wait, if it does."""
+    """The Retry-After of the response in seconds, if it has one."""
 
     may_land_late = False
     """Whether the request may still be served after this error."""
@@ -88,7 +88,7 @@ class Unauthorized(Refused):
 
 
 class RefusedForNow(Refused):
-    """The server does not serve this request now, and may do so later: too many requests, or no NetVision behind it."""
+    """The server does not serve this request now, and may do so later: too many requests, or not a NetVision."""
 
 
 class Unbalanced(NetvisionError):  # noqa: N818 - the state of the account

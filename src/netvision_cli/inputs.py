@@ -125,7 +125,7 @@ def from_row(row: dict[str, str | None]) -> NewRecord:
     return NewRecord(text, UUID(key) if key else None)
 
 
-def parse(content: bytes, type_: Any, name: str) -> Any:  # noqa: ANN401 - as the type says
+def parse(content: bytes, type_: Any, name: str) -> Any:  # noqa: ANN401 - a value of that type
     """Decode JSON of a known type."""
     try:
         return msgspec.json.decode(content, type=type_)

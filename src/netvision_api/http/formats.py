@@ -69,7 +69,7 @@ is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
 
 
 def negotiate(request: Request[Any, Any, Any]) -> Format:
-    """Return the format that the Accept header asks for; JSON if it names none of ours."""
+    """Return the format that the Accept header requests; JSON if it names none of ours."""
     return format_for(header(request.scope, b"accept"))
 
 

@@ -146,7 +146,7 @@ def name_operation(handler: HTTPRouteHandler, method: HttpMethod | str, _path: o
 
 
 def openapi_config(settings: Settings) -> OpenAPIConfig:
-    """Return what the document says of the service as a whole."""
+    """Return the part of the document that describes the service as a whole."""
     bearer = SecurityScheme(type="http", scheme="bearer", description="A token, if the service was given any.")
     return OpenAPIConfig(
         title="NetVision",

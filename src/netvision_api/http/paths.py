@@ -57,7 +57,7 @@ def parse_after(value: str | None) -> UUID | None:
 
 
 def route_of(path: str) -> str:
-    """Return the route of a path, for metrics: as few names as there are routes, whatever is requested."""
+    """Return the route of a path, for metrics: its values are few, no matter which paths are requested."""
     key = path[1:]
     if is_uuid(key):
         return "/{uuid}"

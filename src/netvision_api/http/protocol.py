@@ -123,7 +123,7 @@ class Protocol(HttpToolsProtocol):
         self.rejection = status
         raise RejectedRequestError(status.phrase)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the status says it
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the status is enough
         """Respond in plain text to what is not valid HTTP."""
         self.respond_and_close(self.rejection)
 

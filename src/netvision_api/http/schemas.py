@@ -44,7 +44,7 @@ class Batch:
 
     @classmethod
     def decode(cls, body: bytes, settings: Settings) -> Self:
-        """Decode a request body; raises the Problem that says what is wrong with it, and where."""
+        """Decode a request body; raises a Problem with what is wrong and a pointer to it."""
         decoded = decode(body)
         is_single = isinstance(decoded, NewRecord)
         records = as_list(decoded)

@@ -251,7 +251,7 @@ def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:
 def sqlite_config(settings: Settings, *, pool_size: int, pragma: str) -> SQLAlchemyAsyncConfig:
     """Configure connections to the SQLite file that begin no transaction by themselves.
 
-    The driver would defer BEGIN until the first write, which then finds the file busy at once, whatever the timeout.
+    The driver would defer BEGIN until the first write, which then finds the file busy at once despite the timeout.
     """
     config = configure(
         settings,

@@ -47,11 +47,11 @@ class CommitOutcomeUnknownError(StorageError):
 
 
 class DatabaseFileError(StorageError):
-    """An SQLite file cannot be opened, or another process holds it; the message says what to do."""
+    """An SQLite file cannot be opened, or another process holds it; the message names the next command."""
 
 
 class MigrationError(StorageError):
-    """The schema cannot be read or changed; the message says why."""
+    """The schema cannot be read or changed; the message has the reason."""
 
 
 SYNTAX_OR_ACCESS_CLASS = "42"

@@ -157,7 +157,7 @@ def as_migration_error(settings: Settings) -> Iterator[None]:
 
 @asynccontextmanager
 async def migration_task(settings: Settings) -> AsyncIterator[None]:
-    """Upgrade PostgreSQL in the background if the settings say so; SQLite is upgraded before the server starts."""
+    """Upgrade PostgreSQL in the background if the settings require it; SQLite is upgraded before the server starts."""
     wanted = settings.migrates and not settings.is_sqlite
     task = asyncio.create_task(upgrade_with_retries(settings)) if wanted else None
     yield

@@ -168,7 +168,7 @@ class Workload:
         return is_filling or any(not entry.came_back and entry.acknowledged for entry in self.account.live.values())
 
     async def fetch(self) -> list[UUID]:
-        """Read on from where the last consumer stopped, and claim what can be deleted."""
+        """Continue reading at the cursor, and claim what can be deleted."""
         async with self.fetching:
             keys = await self.caller.call_until_answered("fetch", self.fetch_page)
             if not keys:
