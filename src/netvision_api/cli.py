@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from netvision_api import __version__
+from netvision_api.option_spec import options_of, variable
 from netvision_api.settings import Settings
-from netvision_api.typer_options import Command, Only, options_of, variable, with_options
+from netvision_api.typer_options import Command, Only, with_options
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 LOCK_SECONDS = 5

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from netvision_api.typer_options import Notation, Option, flag
+from netvision_api.option_spec import Notation, Option, flag
 from netvision_api.units import format_duration, format_size, parse_positive_duration, parse_size
 
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -3,12 +3,13 @@
 import shlex
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from netvision_cli.errors import UsageError
 from netvision_cli.escaping import without_password
-from netvision_cli.typer_options import Notation, Option, flag, options_of
+from netvision_cli.option_spec import Notation, Option, flag, options_of
 from netvision_cli.units import format_duration, parse_positive_duration
 
 
@@ -22,6 +23,7 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+ConnectionOption = partial(Option, group="Connection")
 DURATION = Notation(parse=parse_positive_duration, format=format_duration, metavar="DURATION")
 
 
@@ -29,10 +31,10 @@ DURATION = Notation(parse=parse_positive_duration, format=format_duration, metav
 class Connection:
     """Which server to call, and how."""
 
-    url: Annotated[str, Option("The server.", has_variable=True)] = "http://127.0.0.1:8000"
-    token: Annotated[str | None, Option("The server's token.", has_variable=True, hidden=True)] = None
-    token_file: Annotated[Path | None, Option("A file with the server's token.", has_variable=True)] = None
-    timeout: Annotated[float, Option("How long to wait for a response.", **DURATION)] = 10.0
+    url: Annotated[str, ConnectionOption("The server.", has_variable=True)] = "http://127.0.0.1:8000"
+    token: Annotated[str | None, ConnectionOption("The server's token.", has_variable=True, hidden=True)] = None
+    token_file: Annotated[Path | None, ConnectionOption("A file with the server's token.", has_variable=True)] = None
+    timeout: Annotated[float, ConnectionOption("How long to wait for a response.", **DURATION)] = 10.0
 
     @property
     def bearer(self) -> str | None:

@@ -8,55 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
-VARIABLE_PREFIX = "NETVISION_"
+from netvision_cli.option_spec import Option, flag, options_of, variable
+
 USAGE_ERROR = 2
 OTHERS = "Options"
 """The heading of the options without a group."""
-
-
-class Option(NamedTuple):
-    """How the command line offers a field of a dataclass."""
-
-    help: str
-    has_variable: bool = False
-    """Whether the environment can set it too, as NETVISION_<NAME>."""
-
-    is_secret: bool = False
-    """Whether only the environment can set it: other users of the machine can see the command line."""
-
-    is_negatable: bool = False
-    """Whether a flag can be switched off, by --no-<name>."""
-
-    is_eager: bool = False
-    """Whether it is processed before the others."""
-
-    hidden: bool = False
-    group: str | None = None
-    """The heading under which help lists it."""
-
-    min: float | None = None
-    max: float | None = None
-    parse: Callable[[Any], Any] | None = None
-    """Parses the text; raises ValueError for wrong usage."""
-
-    format: Callable[[Any], str] = str
-    """Formats a value as `parse` reads it."""
-
-    metavar: str | None = None
-    callback: Callable[[Any], Any] | None = None
-
-
-class Notation(TypedDict):
-    """How a kind of value is written on the command line: some of the fields of Option."""
-
-    parse: Callable[[Any], Any]
-    format: Callable[[Any], str]
-    metavar: str
 
 
 class Only(NamedTuple):
@@ -134,11 +95,6 @@ def built(kind: Any, values: dict[str, Any]) -> Any:  # noqa: ANN401 - any datac
         raise typer.Exit(USAGE_ERROR) from error
 
 
-def options_of(kind: Any) -> dict[str, Option]:  # noqa: ANN401 - any dataclass
-    """Return the option of each field of a dataclass."""
-    return {name: get_args(hint)[1] for name, hint in get_type_hints(kind, include_extras=True).items()}
-
-
 def option_parameters(kind: Any, names: list[str]) -> Iterator[inspect.Parameter]:  # noqa: ANN401 - any dataclass
     """Yield fields of a dataclass as keyword parameters; secrets are none."""
     hints = get_type_hints(kind, include_extras=True)
@@ -156,7 +112,8 @@ def option_parameters(kind: Any, names: list[str]) -> Iterator[inspect.Parameter
 def default_of(field: "Field[Any]", option: Option) -> Any:  # noqa: ANN401 - any value of an option
     """Return the default of a field; one that is parsed as it would be typed, so that help shows it like that."""
     value = field.default if field.default_factory is MISSING else field.default_factory()
-    return option.format(value) if option.parse and value is not None and not isinstance(value, tuple) else value
+    is_typed = option.parse and value is not None and type(value) is not tuple
+    return option.format(value) if is_typed else value
 
 
 def option_annotation(name: str, kind: Any, option: Option) -> Any:  # noqa: ANN401 - any type
@@ -194,13 +151,3 @@ def checked(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def as_tuple(value: Any) -> Any:  # noqa: ANN401 - any value of an option
     """Return what Typer gathered from a repeated option as a tuple, so that it is frozen too."""
     return tuple(value) if isinstance(value, list) else value
-
-
-def flag(name: str) -> str:
-    """Return the option of a field."""
-    return f"--{name.replace('_', '-')}"
-
-
-def variable(name: str) -> str:
-    """Return the environment variable of a field."""
-    return f"{VARIABLE_PREFIX}{name.upper()}"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from netvision_cli.keys import MAX_BATCH
+from netvision_cli.option_spec import Notation, Option
 from netvision_cli.options import DURATION
 from netvision_cli.swarm.thresholds import Threshold
-from netvision_cli.typer_options import Notation, Option
 from netvision_cli.units import format_duration, parse_duration
 
 
