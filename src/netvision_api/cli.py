@@ -14,7 +14,7 @@ import typer
 from netvision_api import __version__
 from netvision_api.option_spec import options_of, variable
 from netvision_api.settings import Settings
-from netvision_api.typer_options import Command, Only, with_options
+from netvision_api.typer_options import Command, Group, Only, with_options
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 LOCK_SECONDS = 5
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-db = typer.Typer(help="Upgrade, downgrade or inspect the schema of the database.", no_args_is_help=True)
+db = typer.Typer(cls=Group, help="Upgrade, downgrade or inspect the schema of the database.", no_args_is_help=True)
 app.add_typer(db, name="db")
 
 DatabaseSettings = Annotated[Settings, Only("database_url")]

@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from netvision_cli.option_spec import Option, flag, options_of, variable
 
@@ -26,7 +26,21 @@ class Only(NamedTuple):
     name: str
 
 
-class Command(TyperCommand):
+class WholeSummary:
+    """What the list of commands shows of one; click would cut it."""
+
+    help: str | None
+
+    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - click's signature
+        """Return the first line of the help."""
+        return (self.help or "").partition("\n")[0]
+
+
+class Group(WholeSummary, TyperGroup):
+    """A group of commands."""
+
+
+class Command(WholeSummary, TyperCommand):
     """A command whose help groups options under headings and shows examples as they are typed."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's own type, which Typer may bundle
@@ -47,10 +61,6 @@ class Command(TyperCommand):
             with formatter.section("Examples"):
                 for line in inspect.cleandoc(self.epilog).splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-
-    def get_short_help_str(self, limit: int = 45) -> str:  # noqa: ARG002 - click's signature
-        """Return the whole summary; click would cut it."""
-        return (self.help or "").partition("\n")[0]
 
 
 def group_of(option: Any) -> str:  # noqa: ANN401 - click's own type, which Typer may bundle
