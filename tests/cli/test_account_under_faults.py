@@ -8,12 +8,14 @@ from netvision_cli.swarm.tally import Tally
 from tests.cli.flawed import DoublyDeleting, Dropping, Forgetting, Garbling, Halving, Landing, Repeating, Reviving
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 
-HONEST_RUNS = 1000
+HONEST_RUNS = range(1000)
+PARTS = 10
 SEEDS = range(10)
 
 
-def test_no_honest_server_is_accused_however_flaky() -> None:
-    for seed in range(HONEST_RUNS):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_honest_server_is_accused_however_flaky(part: int) -> None:
+    for seed in HONEST_RUNS[part::PARTS]:
         server = SimulatedServer(seed, flakiness=0.05 * (seed % 8))
         tally = simulate(server, seed).account.tally
         assert tally.balances, (seed, tally)
