@@ -238,7 +238,7 @@ def test_bytes_after_the_records_are_refused(http: httpx.Client, database: AnyDa
 
 @on_sqlite
 @pytest.mark.parametrize("body", [b'{"text":1, "%s": 1}', b'{"text":"a", "%s": 1}', b'[{"text":"a", "%s": 1}]'])
-def test_a_long_name_is_not_repeated_in_the_answer(http: httpx.Client, body: bytes) -> None:
+def test_a_long_name_is_not_repeated_in_the_response(http: httpx.Client, body: bytes) -> None:
     answer = post(http, body % (b"x" * 1_000_000))
     assert name_of(answer) == "invalid-record"
     assert len(answer.content) < 2000

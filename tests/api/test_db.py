@@ -110,7 +110,9 @@ def test_current_names_the_revision(command: Command, empty_database: AnyDatabas
     assert outcome(command("db", "current")) == (0, f"{head()}\n")
 
 
-def test_check_tells_a_missing_schema_from_the_needed_one(command: Command, empty_database: AnyDatabase) -> None:
+def test_check_distinguishes_a_missing_schema_from_the_needed_one(
+    command: Command, empty_database: AnyDatabase
+) -> None:
     result = command("db", "check")
     assert outcome(result) == (1, "")
     assert "netvision-api db upgrade" in result.stderr
@@ -132,7 +134,7 @@ def test_check_finds_what_the_models_do_not_say(migrated: Command, empty_databas
     assert migrated("db", "check").returncode == 1
 
 
-def test_downgrade_drops_no_records_without_being_told_to(migrated: Command, empty_database: AnyDatabase) -> None:
+def test_no_records_are_dropped_unconfirmed(migrated: Command, empty_database: AnyDatabase) -> None:
     store(empty_database)
     result = migrated("db", "downgrade", "base")
     assert outcome(result) == (2, "")
@@ -141,7 +143,7 @@ def test_downgrade_drops_no_records_without_being_told_to(migrated: Command, emp
     assert empty_database.count() == 2
 
 
-def test_downgrade_drops_the_records_if_told_to(migrated: Command, empty_database: AnyDatabase) -> None:
+def test_downgrade_drops_the_records_after_confirmation(migrated: Command, empty_database: AnyDatabase) -> None:
     store(empty_database)
     assert outcome(migrated("db", "downgrade", "base", "--yes")) == (0, "none\n")
     assert "records" not in tables(empty_database)
@@ -149,7 +151,7 @@ def test_downgrade_drops_the_records_if_told_to(migrated: Command, empty_databas
     assert empty_database.count() == 0
 
 
-def test_downgrade_that_keeps_the_records_asks_nothing(migrated: Command, empty_database: AnyDatabase) -> None:
+def test_downgrade_without_loss_needs_no_confirmation(migrated: Command, empty_database: AnyDatabase) -> None:
     store(empty_database)
     assert outcome(migrated("db", "downgrade")) == (0, "0001\n")
     assert empty_database.count() == 2

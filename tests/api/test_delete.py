@@ -12,7 +12,7 @@ from tests.databases import AnyDatabase
 CALLERS = 24
 
 
-def test_delete_answers_the_record_and_takes_only_that(http: httpx.Client, database: AnyDatabase) -> None:
+def test_delete_returns_the_record_and_deletes_only_that(http: httpx.Client, database: AnyDatabase) -> None:
     stored = http.post("/new", json=[{"text": "a"}, {"text": 'b,"\n\u2028\U0001f600'}, {"text": "c"}]).json()
     answer = http.delete(f"/{stored[1]['uuid']}")
     assert (answer.status_code, answer.json(), database.count()) == (200, stored[1], 2)
@@ -53,7 +53,7 @@ def test_a_deleted_uuid_can_be_stored_again_with_another_text(http: httpx.Client
         ("image/png", '{{"uuid":"{key}","text":"a,b"}}'),
     ],
 )
-def test_the_deleted_record_comes_in_the_format_asked_for(http: httpx.Client, accept: str, body: str) -> None:
+def test_the_deleted_record_has_the_requested_format(http: httpx.Client, accept: str, body: str) -> None:
     key = http.post("/new", json={"text": "a,b"}).json()["uuid"]
     assert http.delete(f"/{key}", headers={"Accept": accept}).text == body.format(key=key)
 

@@ -101,7 +101,7 @@ def test_a_connection_that_was_ended_leaves_a_commit_unknown(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", EVERYONES.values(), ids=EVERYONES)
-def test_a_database_in_trouble_affects_whole_batch_and_has_answered(code: str) -> None:
+def test_a_database_in_trouble_affects_the_whole_batch_and_has_responded(code: str) -> None:
     for error in postgresql(code):
         assert (is_operational(error), affects_whole_batch(error)) == (True, True)
         assert (is_disconnection(error), is_retryable(error)) == (False, False)
@@ -140,7 +140,7 @@ def test_a_wrong_statement_of_sqlite_is_our_own_failure_but_a_missing_table_is_n
         asyncpg.InternalClientError("x"),
     ],
 )
-def test_no_answer_at_all_leaves_a_commit_unknown(error: BaseException) -> None:
+def test_a_missing_response_leaves_a_commit_unknown(error: BaseException) -> None:
     assert (is_disconnection(error), is_operational(error), affects_whole_batch(error)) == (True, True, True)
 
 
@@ -163,6 +163,6 @@ def test_a_mistake_of_the_program_is_no_unavailability(error: BaseException) -> 
         (OSError(), "unreachable"),
     ],
 )
-def test_a_failure_is_described_in_words_without_its_message(error: BaseException, words: str) -> None:
+def test_a_failure_is_described_without_its_message(error: BaseException, words: str) -> None:
     assert words in describe(error)
     assert "it failed" not in describe(error)

@@ -57,7 +57,7 @@ def check(headers: httpx.Headers) -> None:
 
 
 @pytest.mark.parametrize("status", ANSWERS)
-def test_every_answer_has_the_headers_and_shares_nothing_with_other_origins(service: Service, status: int) -> None:
+def test_every_response_has_the_headers_and_shares_nothing_with_other_origins(service: Service, status: int) -> None:
     method, path, details = ANSWERS[status]
     headers = {**ORIGIN, **details.get("headers", {})}  # type: ignore[dict-item]
     answer = service.request(method, path, **details | {"headers": headers})
@@ -80,7 +80,7 @@ def test_a_refused_token_has_the_headers_too(tmp_path: Path) -> None:
     check(refused.headers)
 
 
-def test_a_body_that_comes_too_late_is_answered_with_the_headers_and_its_request_id(service: Service) -> None:
+def test_the_408_for_a_late_body_has_the_headers_and_its_request_id(service: Service) -> None:
     answer = exchange(service.url, POST + LENGTH + b"X-Request-ID: mine\r\n\r\n[")
     assert statuses(answer) == [408]
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -92,7 +92,7 @@ def test_a_body_that_comes_too_late_is_answered_with_the_headers_and_its_request
     check(headers)
 
 
-def test_what_is_no_http_is_answered_so_that_no_browser_takes_it_for_a_page(service: Service) -> None:
+def test_the_response_to_what_is_not_http_is_no_page_to_a_browser(service: Service) -> None:
     answer = exchange(service.url, b"GET /<script> HTTP/1.1\r\n" + HOST + HOST + b"\r\n").lower()
     assert b"x-content-type-options: nosniff" in answer
     assert b"default-src 'none'" in answer

@@ -43,7 +43,7 @@ def check_not_ready(url: str, *words: str) -> dict[str, str]:
     return body
 
 
-def test_a_live_service_says_so(http: httpx.Client) -> None:
+def test_a_live_service_is_live(http: httpx.Client) -> None:
     answer = http.get("/health/live")
     assert (answer.status_code, answer.json()) == (200, {"status": "live"})
     assert answer.headers["content-type"] == "application/json"
@@ -101,13 +101,13 @@ def test_a_database_out_of_reach_is_not_ready(lost: str) -> None:
     assert "s3cret" not in json.dumps(body)
 
 
-def test_reads_and_writes_without_a_database_are_told_to_come_back(lost: str) -> None:
+def test_reads_and_writes_without_a_database_get_a_503(lost: str) -> None:
     for method, path in (("GET", "/5"), ("GET", "/all"), ("GET", f"/{KEY}"), ("DELETE", f"/{KEY}")):
         check_unavailable(httpx.request(method, f"{lost}{path}", timeout=30))
     check_unavailable(httpx.post(f"{lost}/new", json=[{"text": "a"}], timeout=30))
 
 
-def test_what_needs_no_database_is_answered_without_one(lost: str) -> None:
+def test_requests_that_need_no_database_are_served_without_one(lost: str) -> None:
     assert httpx.get(f"{lost}/0").json() == []
     assert httpx.get(f"{lost}/abc").status_code == 404
     assert httpx.delete(f"{lost}/5").status_code == 404
@@ -131,7 +131,7 @@ def test_a_busy_sqlite_is_unavailable_not_failed(tmp_path: Path) -> None:
         assert httpx.post(f"{url}/new", json=[{"text": "a"}]).status_code == 201
 
 
-def test_a_missing_schema_is_unavailability_and_tells_nothing(empty_database: AnyDatabase) -> None:
+def test_a_missing_schema_is_unavailability_and_reveals_nothing(empty_database: AnyDatabase) -> None:
     with served(unmigrated(empty_database)) as url:
         for method, path in (("GET", "/5"), ("GET", "/all"), ("DELETE", f"/{KEY}")):
             check_unavailable(httpx.request(method, f"{url}{path}"))
@@ -171,7 +171,7 @@ def test_a_request_without_a_host_is_refused(service: str, line: bytes) -> None:
     assert re.match(rb"HTTP/1.1 4(00|21) ", answer)
 
 
-def test_a_service_that_is_told_to_stop_is_not_ready(database: AnyDatabase) -> None:
+def test_a_service_that_is_stopping_is_not_ready(database: AnyDatabase) -> None:
     app = create_app(Settings(database_url=database.url))
     with TestClient(app, base_url="http://127.0.0.1") as client:
         assert client.get("/health/ready").status_code == 200

@@ -67,7 +67,7 @@ def test_a_duration_is_noted_with_every_request(service: Service) -> None:
     assert 0 < samples(service.url, "netvision_request_seconds_sum")[labels] < 60
 
 
-def test_whatever_is_asked_for_there_are_as_many_series_as_routes(service: Service) -> None:
+def test_there_are_as_many_series_as_routes_for_any_requests(service: Service) -> None:
     for _ in range(15):
         word = secrets.token_hex(5)
         for path in (
@@ -94,7 +94,7 @@ def test_nothing_is_in_flight_but_the_question(service: Service) -> None:
     assert samples(service.url, "netvision_requests_in_flight") == {("", "", ""): 1}
 
 
-def test_each_of_several_workers_answers_for_all(postgresql: PostgresqlDatabase) -> None:
+def test_each_of_several_workers_reports_for_all(postgresql: PostgresqlDatabase) -> None:
     url = postgresql.sibling("netvision_metrics").url
     with server_process("--workers", "2", "--migrate", "--grace", "1s", NETVISION_DATABASE_URL=url) as server:
         address = server.url()

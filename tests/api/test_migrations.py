@@ -33,7 +33,7 @@ def table_names(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(empty_database: AnyDatabase) -> None:
+def test_a_migration_that_fails_changes_nothing(empty_database: AnyDatabase) -> None:
     settings = Settings(database_url=empty_database.url)
     assert tables(settings, "CREATE TABLE records (other INTEGER)") == {"records"}
     with pytest.raises(MigrationError, match="records"):

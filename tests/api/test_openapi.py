@@ -129,17 +129,17 @@ def validate(case: Case[Any], response: Response, recorder: ScenarioRecorder | N
 
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_valid_requests_are_answered_as_the_document_says(schema: OpenApiSchema, path: str, method: str) -> None:
+def test_valid_requests_get_the_documented_responses(schema: OpenApiSchema, path: str, method: str) -> None:
     check_operation(schema, path, method, GenerationMode.POSITIVE)
 
 
 @pytest.mark.usefixtures("service")
 @pytest.mark.parametrize(("path", "method"), [each for each in OPERATIONS if each[0] in {"/new", "/{key}"}])
-def test_invalid_requests_are_refused_as_the_document_says(schema: OpenApiSchema, path: str, method: str) -> None:
+def test_invalid_requests_get_the_documented_errors(schema: OpenApiSchema, path: str, method: str) -> None:
     check_operation(schema, path, method, GenerationMode.NEGATIVE)
 
 
-def test_the_links_lead_where_the_document_says(schema: OpenApiSchema, database: AnyDatabase) -> None:
+def test_the_documented_links_work(schema: OpenApiSchema, database: AnyDatabase) -> None:
     class Machine(schema.as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
             super().setup()
@@ -152,9 +152,7 @@ def test_the_links_lead_where_the_document_says(schema: OpenApiSchema, database:
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_an_operation_asks_for_a_token_exactly_where_the_document_says(
-    protected: OpenApiSchema, path: str, method: str
-) -> None:
+def test_an_operation_requires_a_token_exactly_as_documented(protected: OpenApiSchema, path: str, method: str) -> None:
     """The check of Schemathesis repeats what has succeeded without a token, and with a wrong one."""
 
     @given(case=protected[path][method].as_strategy())
@@ -167,5 +165,5 @@ def test_an_operation_asks_for_a_token_exactly_where_the_document_says(
     check()
 
 
-def test_the_document_of_a_service_without_tokens_asks_for_none(document: dict[str, Any]) -> None:
+def test_the_document_of_a_service_without_tokens_requires_none(document: dict[str, Any]) -> None:
     assert "security" not in document

@@ -95,14 +95,14 @@ def check_overloaded(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/5", b"/all", b"/abc", b"/metrics", b"/schema", b"/", b"/health/x"])
-def test_beyond_the_bound_everything_is_told_to_come_back(url: str, path: bytes) -> None:
+def test_beyond_the_limit_everything_gets_a_503(url: str, path: bytes) -> None:
     with full(url) as connections:
         check_overloaded(exchange(url, b"GET " + path + b" HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n"))
         check_overloaded(exchange(url, POST + LENGTH + CLOSE + b"\r\n", BODY))
         assert [finish(connection) for connection in connections] == [[201]] * PLACES
 
 
-def test_the_probes_are_answered_at_any_load(url: str) -> None:
+def test_the_probes_get_a_response_at_any_load(url: str) -> None:
     with full(url):
         for _ in range(20):
             assert httpx.get(f"{url}/health/live").status_code == 200
@@ -178,13 +178,13 @@ def test_a_large_body_takes_the_place_of_several(url: str, length: bytes) -> Non
         wait_until(lambda: statuses(exchange(url, GET + CLOSE + b"\r\n")) == [503])
 
 
-def test_a_body_that_weighs_more_than_there_are_places_is_served_when_all_are_free(url: str) -> None:
+def test_a_body_larger_than_all_slots_is_served_when_all_are_free(url: str) -> None:
     body = BODY.ljust(10_000_000)
     answer = httpx.post(f"{url}/new", content=body, headers={"Content-Type": "application/json"}, timeout=30)
     assert answer.status_code == 201
 
 
-def test_ten_times_the_load_is_answered_one_way_or_the_other(url: str) -> None:
+def test_ten_times_the_load_gets_a_success_or_a_503(url: str) -> None:
     with ThreadPoolExecutor(10 * PLACES) as pool, httpx.Client(base_url=url, timeout=30) as client:
         answers = list(pool.map(lambda _: client.post("/new", json=[{"text": "a"}]).status_code, range(400)))
     assert set(answers) <= {201, 503}

@@ -160,7 +160,7 @@ def test_what_is_unusual_but_right_is_served(url: str, request_: bytes, expected
     assert statuses(exchange(url, request_)) == expected
 
 
-def test_a_head_that_begins_behind_a_large_body_is_no_large_head(url: str) -> None:
+def test_a_head_after_a_large_body_is_no_large_head(url: str) -> None:
     body = BODY.ljust(100_000)
     first = POST + b"Content-Length: 100000\r\n\r\n" + body
     assert statuses(exchange(url, first + STORE[:10], STORE[10:])) == [201, 201]
@@ -173,16 +173,16 @@ def test_a_trailer_is_no_header(url: str, hasty: Service) -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b"G", b"GET /5 HT", GET, GET + b"X-Half: "])
-def test_a_head_that_is_not_complete_in_time_is_closed_unanswered(url: str, part: bytes) -> None:
+def test_a_head_that_is_not_complete_in_time_is_closed_without_a_response(url: str, part: bytes) -> None:
     assert exchange(url, part) == b""
 
 
-def test_a_second_head_that_is_not_complete_in_time_is_closed_after_the_first_answer(url: str) -> None:
+def test_a_second_head_that_is_not_complete_in_time_is_closed_after_the_first_response(url: str) -> None:
     assert statuses(exchange(url, GET + b"\r\n" + GET)) == [200]
 
 
 @pytest.mark.parametrize("part", HALF_SENT.values(), ids=HALF_SENT)
-def test_a_body_that_is_not_complete_in_time_is_told_so_and_stores_nothing(
+def test_a_body_that_is_not_complete_in_time_gets_a_408_and_stores_nothing(
     url: str, hasty: Service, part: bytes
 ) -> None:
     check_timed_out(exchange(url, part))
@@ -226,7 +226,7 @@ def test_a_request_in_pieces_is_served_if_it_is_in_time(url: str) -> None:
 
 
 @pytest.mark.parametrize("head", [GET, POST.replace(JSON, b"")])
-def test_a_request_answered_before_its_body_is_closed_at_the_deadline(url: str, head: bytes) -> None:
+def test_a_request_served_before_its_body_is_closed_at_the_timeout(url: str, head: bytes) -> None:
     (status,) = statuses(exchange(url, head + b"Content-Length: 100\r\n\r\n[{"))
     assert status in {200, 415}
 
@@ -234,7 +234,7 @@ def test_a_request_answered_before_its_body_is_closed_at_the_deadline(url: str, 
 @pytest.mark.parametrize(
     "last", [b"", b"\r\n", POST.replace(JSON, b"") + LENGTH + b"\r\n"], ids=["nothing", "an empty line", "late body"]
 )
-def test_an_idle_connection_is_closed_whatever_came_last(
+def test_an_idle_connection_is_closed_after_any_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: bytes
 ) -> None:
     monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 1)
@@ -248,7 +248,7 @@ def test_an_idle_connection_is_closed_whatever_came_last(
         assert received(connection) == b""
 
 
-def test_a_client_that_leaves_two_requests_behind_is_no_error(
+def test_a_client_that_abandons_two_requests_is_no_error(
     url: str, hasty: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(sqlite3.connect(hasty.database.path)) as other:

@@ -155,7 +155,7 @@ def test_a_page_that_is_full_with_the_last_record_links_to_an_empty_one(http: ht
     assert (last.json(), "link" in last.headers) == ([], False)
 
 
-def test_after_starts_behind_a_uuid_whether_or_not_it_is_stored(http: httpx.Client) -> None:
+def test_a_page_starts_after_a_uuid_whether_or_not_it_is_stored(http: httpx.Client) -> None:
     stored = store(http, *"abcde")
     key = UUID(stored[1]["uuid"])
     for after in (str(key), str(key).upper(), key.hex, str(UUID(int=key.int + 1))):
@@ -290,13 +290,13 @@ def test_accept_chooses_the_format_and_json_is_the_last_resort(
         assert answer.headers["vary"] == "Accept"
 
 
-def test_errors_are_problems_whatever_the_accept_header_says(http: httpx.Client) -> None:
+def test_errors_are_problems_with_any_accept_header(http: httpx.Client) -> None:
     for path in (f"/{ABSENT}", "/abc", "/5?after=x", "/x/y"):
         assert http.get(path, headers=CSV).headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", ["/{uuid}", "/2", "/0", "/5", "/2000", "/all", "/health/live", "/health/ready"])
-def test_head_answers_as_get_does_without_a_body(http: httpx.Client, path: str) -> None:
+def test_head_responds_as_get_does_without_a_body(http: httpx.Client, path: str) -> None:
     path = path.format(uuid=store(http, "a", "b", "c")[1]["uuid"])
     for headers in ({}, NDJSON, CSV):
         got, head = http.get(path, headers=headers), http.head(path, headers=headers)
@@ -309,7 +309,7 @@ def test_head_answers_as_get_does_without_a_body(http: httpx.Client, path: str) 
 
 
 @pytest.mark.parametrize(("path", "status"), [(f"/{ABSENT}", 404), ("/abc", 404), ("/5?after=x", 400), ("/x/y", 404)])
-def test_head_answers_an_error_as_get_does_without_a_body(http: httpx.Client, path: str, status: int) -> None:
+def test_head_responds_to_an_error_as_get_does_without_a_body(http: httpx.Client, path: str, status: int) -> None:
     head = http.head(path)
     assert (head.status_code, head.content) == (status, b"")
     assert head.headers["content-type"] == "application/problem+json"

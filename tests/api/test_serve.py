@@ -62,7 +62,7 @@ def check_refusal(code: int, *words: str, arguments: Sequence[str] = (), **envir
         assert len(told) == 1 or "Usage" in server.said
 
 
-def test_it_answers_as_soon_as_it_says_that_it_listens(url: str) -> None:
+def test_it_responds_as_soon_as_it_announces_its_url(url: str) -> None:
     with server_process(NETVISION_DATABASE_URL=url) as server:
         address = server.url()
         assert httpx.post(f"{address}/new", json=[{"text": "a"}]).status_code == 201
@@ -267,20 +267,20 @@ def test_openapi_prints_the_document() -> None:
     assert json.loads(result.stdout)["openapi"].startswith("3.1")
 
 
-def test_the_schema_is_brought_up_to_date_at_start_if_told_so(empty_database: AnyDatabase) -> None:
+def test_the_schema_is_upgraded_at_start_with_migrate(empty_database: AnyDatabase) -> None:
     with server_process("--migrate", NETVISION_DATABASE_URL=empty_database.url) as server:
         wait_until_ready(server)
         assert empty_database.count() == 0
 
 
-def test_the_schema_is_left_alone_if_told_so(empty_database: AnyDatabase) -> None:
+def test_the_schema_is_left_alone_with_no_migrate(empty_database: AnyDatabase) -> None:
     with server_process("--no-migrate", NETVISION_DATABASE_URL=empty_database.url) as server:
         answer = httpx.get(f"{server.url()}/health/ready")
         assert answer.status_code == 503
         assert "netvision-api db upgrade" in answer.json()["reason"]
 
 
-def test_what_stays_for_ever_is_never_searched_for_garbage(url: str) -> None:
+def test_permanent_objects_are_never_searched_for_garbage(url: str) -> None:
     program = f"""
 import gc
 from netvision_api.server import create_worker_app

@@ -26,7 +26,7 @@ def test_a_record_has_its_two_members_in_order(http: httpx.Client) -> None:
     assert answer.text == '{"uuid":"0192f0c4-5c5e-7000-8000-000000000001","text":"x"}'
 
 
-def test_a_single_object_is_answered_with_a_single_object(http: httpx.Client) -> None:
+def test_a_single_object_gets_a_single_object_back(http: httpx.Client) -> None:
     answer = http.post("/new", json={"uuid": None, "text": "x"})
     assert answer.status_code == 201
     assert answer.json()["text"] == "x"

@@ -191,7 +191,7 @@ def check_silent(text: str) -> None:
         assert secret[: len(secret) * 2 // 3] not in text
 
 
-def test_bound_elsewhere_without_a_token_it_says_how_to_make_one(url: str) -> None:
+def test_a_public_address_without_a_token_is_rejected_with_how_to_make_one(url: str) -> None:
     result = netvision_api("serve", "--host", "0.0.0.0", "--port", "0", NETVISION_DATABASE_URL=url)
     assert result.returncode == 2
     assert "NETVISION_TOKEN" in result.stderr
@@ -273,7 +273,7 @@ def test_config_shows_no_secret() -> None:
     check_silent(result.stdout + result.stderr)
 
 
-def test_no_log_answer_or_argument_shows_a_secret_even_at_the_debug_level() -> None:
+def test_no_log_response_or_argument_shows_a_secret_even_at_the_debug_level() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     environment = {

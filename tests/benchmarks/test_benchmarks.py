@@ -50,7 +50,7 @@ def test_every_part_finds_something_and_writes_it_down(
     ET.parse(tmp_path / f"{part}.svg")
 
 
-async def test_every_answer_is_counted_and_stored_once(service: str, database: AnyDatabase) -> None:
+async def test_every_response_is_counted_and_stored_once(service: str, database: AnyDatabase) -> None:
     bodies = iter([next(POST.requests([])) for _ in range(30)])
     outcome = await drive(service, bodies, Load(connections=4, seconds=60))
     assert outcome.count == 30
@@ -59,13 +59,13 @@ async def test_every_answer_is_counted_and_stored_once(service: str, database: A
 
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("path", ["/nothing-of-that-name", "/01900000-0000-7000-8000-000000000000"])
-async def test_an_answer_that_tells_of_no_success_voids_the_measurement(service: str, path: str, load: Load) -> None:
+async def test_a_response_that_is_no_success_voids_the_measurement(service: str, path: str, load: Load) -> None:
     with pytest.raises(LoadError, match="no success"):
         await (drive_wrk if load.by_wrk else drive)(service, repeat(request("GET", path)), load)
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2, 3, 20])
-def test_an_answer_is_counted_when_it_is_whole(missing: int) -> None:
+def test_a_response_is_counted_when_it_is_complete(missing: int) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
     assert is_whole(answer[: len(answer) - missing]) is not bool(missing)
 
@@ -91,7 +91,7 @@ async def test_many_records_are_many_again_before_each_turn(postgresql: Postgres
             assert len(await records.some(1_000)) == max(stored, wanted)
 
 
-async def test_all_competitors_answer_alike(postgresql: PostgresqlDatabase) -> None:
+async def test_all_competitors_respond_alike(postgresql: PostgresqlDatabase) -> None:
     everyone = [ours(), app("floor"), app("bare"), app("fastapi")]
     async with contending(everyone, on_postgresql(postgresql)) as contenders, httpx.AsyncClient() as client:
         for contender in contenders:

@@ -102,7 +102,7 @@ def test_a_path_in_any_script_is_escaped(command: tuple[str, ...]) -> None:
 
 
 @EVERY_CALL
-def test_a_proxy_is_asked_for_what_is_elsewhere(command: tuple[str, ...]) -> None:
+def test_a_proxy_is_used_for_other_machines(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as proxy:
         assert invoke("http://netvision.example", *command, HTTP_PROXY=proxy.url).code == 0
     assert proxy.requests[0].startswith(b"GET http://netvision.example/")
@@ -130,7 +130,7 @@ def test_certificates_that_cannot_be_loaded_are_wrong_usage(
 
 
 @EVERY_CALL
-def test_a_proxy_is_not_asked_for_what_is_here(command: tuple[str, ...]) -> None:
+def test_no_proxy_is_used_for_this_machine(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server, raw_server(FOUND) as proxy:
         assert invoke(server.url, *command, HTTP_PROXY=proxy.url).code == 0
         assert (len(server.requests), proxy.requests) == (1, [])

@@ -91,7 +91,7 @@ def test_a_name_that_is_not_known_was_never_sent() -> None:
 
 
 @any_call
-def test_a_connection_that_ends_without_an_answer_is_lost(call: Call) -> None:
+def test_a_connection_that_ends_without_a_response_is_lost(call: Call) -> None:
     with raw_server(b"") as server:
         error = failure(server, call)
         assert len(server.requests) == 1
@@ -111,7 +111,7 @@ def test_silence_times_out(call: Call) -> None:
 
 @any_call
 @pytest.mark.parametrize("size", [20, -1], ids=["header", "body"])
-def test_a_truncated_answer_is_lost(call: Call, size: int) -> None:
+def test_a_truncated_response_is_lost(call: Call, size: int) -> None:
     with raw_server(FOUND[:size]) as server:
         error = failure(server, call)
     assert type(error) is ConnectionLost
@@ -151,7 +151,7 @@ def test_what_is_not_http_is_an_error_of_its_own(call: Call, answer: bytes) -> N
     ["<html><body>Welcome</body></html>", "<html>\n</html>\n", '{"text": 5}', "[[", "5", "null"],
     ids=["html", "html-lines", "shape", "truncated", "number", "null"],
 )
-def test_another_answer_than_a_netvision_gives_is_unexpected(call: Call, body: str) -> None:
+def test_the_response_of_something_else_is_unexpected(call: Call, body: str) -> None:
     with raw_server(http_answer("200 OK", body, kind="text/html")) as server:
         error = failure(server, call)
     assert type(error) is UnexpectedResponse
@@ -160,7 +160,7 @@ def test_another_answer_than_a_netvision_gives_is_unexpected(call: Call, body: s
 
 
 @any_record_call
-def test_an_answer_that_is_not_utf_8_is_unexpected(call: Call) -> None:
+def test_a_response_that_is_not_utf_8_is_unexpected(call: Call) -> None:
     body = b'{"uuid":"%s","text":"\xff"}\n' % str(KEY).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     with raw_server(head + body) as server:
@@ -184,7 +184,7 @@ def test_a_redirect_is_not_followed(call: Call, status: str) -> None:
 
 
 @any_call
-def test_a_status_that_is_no_success_is_no_answer(call: Call) -> None:
+def test_a_status_that_is_no_success_is_no_result(call: Call) -> None:
     with raw_server(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
         assert type(failure(server, call)) is UnexpectedResponse
 
@@ -276,7 +276,7 @@ def test_calls_at_once_have_a_connection_each_and_keep_it() -> None:
         assert len(server.connections) == 5
 
 
-def test_a_server_that_is_not_ready_answers_for_itself() -> None:
+def test_a_server_that_is_not_ready_gives_its_own_reason() -> None:
     body = json.dumps({"status": "unavailable", "version": "1", "database": "sqlite", "schema": None, "reason": "why"})
     with raw_server(http_answer("503 Service Unavailable", body)) as server:
         readiness = called(server.url, CALLS["readiness"])
@@ -349,7 +349,7 @@ def outcomes(url: str, call: Call, count: int) -> list[object]:
 
 
 @pytest.mark.parametrize("name", ["store", "find", "remove"])
-def test_a_server_that_cuts_each_connection_after_answering_gets_no_request_twice(name: str) -> None:
+def test_a_server_that_cuts_each_connection_after_its_response_gets_no_request_twice(name: str) -> None:
     answer = LISTED if name == "store" else FOUND
 
     def answered(request: bytes) -> bytes:

@@ -141,7 +141,7 @@ def test_a_given_uuid_is_kept_beside_those_that_are_made() -> None:
     assert {first.uuid.version, third.uuid.version} == {7}
 
 
-def test_batches_are_made_as_they_are_asked_for() -> None:
+def test_batches_are_made_on_demand() -> None:
     read = 0
 
     def endless() -> Iterator[NewRecord]:

@@ -183,7 +183,7 @@ def test_text_in_an_error_is_not_obeyed() -> None:
 
 
 @pytest.mark.parametrize("answer", ["[bold]no[/]", "\x1b[31mno\x1b[0m"])
-def test_what_a_server_says_is_not_obeyed(answer: str) -> None:
+def test_the_output_of_a_server_is_escaped(answer: str) -> None:
     problem = json.dumps({"title": "x", "detail": answer})
     with raw_server(http_answer("400 Bad Request", problem)) as server:
         code, shown = on_terminal(server.url, "get", KEY)
@@ -214,7 +214,7 @@ def test_a_closed_pipe_ends_a_list_quietly(service: str, http: httpx.Client, cou
 
 @on_sqlite
 @pytest.mark.parametrize("arguments", [["list"], ["add", "one"], ["delete", "--all", "--yes"]])
-def test_standard_input_is_not_read_unless_asked_for(service: str, arguments: list[str]) -> None:
+def test_standard_input_is_read_only_for_a_dash(service: str, arguments: list[str]) -> None:
     reading, writing = socket.socketpair()
     with reading, writing:
         writing.sendall(b"unread\n")
@@ -231,7 +231,7 @@ def test_standard_input_is_not_read_unless_asked_for(service: str, arguments: li
 
 
 @on_sqlite
-def test_output_is_utf_8_whatever_the_locale_says(service: str, nasty: list[dict[str, str]]) -> None:
+def test_output_is_utf_8_in_any_locale(service: str, nasty: list[dict[str, str]]) -> None:
     done = netvision(service, "list", "--format", "ndjson", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.code, len(done.lines)) == (0, len(nasty))
     assert "grüße 日本" in done.out
@@ -249,7 +249,7 @@ def unused_port() -> int:
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["add", "x"], ["delete", "--all", "--yes"], ["status"]])
-def test_no_server_is_told_in_one_sentence_with_the_next_command(unused_port: int, arguments: list[str]) -> None:
+def test_a_missing_server_is_reported_with_the_next_command(unused_port: int, arguments: list[str]) -> None:
     done = invoke(f"http://127.0.0.1:{unused_port}", *arguments, COLUMNS="40")
     sentence = f"no server at http://127.0.0.1:{unused_port} (connection refused). Start one: netvision-api serve"
     assert (done.code, done.out) == (3, "")
@@ -270,7 +270,7 @@ def test_a_long_error_is_not_wrapped() -> None:
     assert detail in done.err
 
 
-def test_a_reason_of_several_lines_is_told_in_one() -> None:
+def test_a_reason_of_several_lines_is_printed_in_one() -> None:
     with raw_server(http_answer("422 Unprocessable Content", json.dumps({"detail": "one\ntwo"}))) as server:
         done = invoke(server.url, "get", KEY)
     assert (done.code, done.err.count("\n")) == (4, 1)
@@ -285,7 +285,7 @@ def test_an_interrupted_command_is_130() -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_server_that_says_only_that_it_is_ready_is_not_guessed_about() -> None:
+def test_nothing_is_guessed_about_a_server_that_only_reports_ready() -> None:
     with raw_server(http_answer("200 OK", '{"status": "ready"}', "Connection: close")) as server:
         done = invoke(server.url, "status")
     assert done.code == 0

@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path, name: str, co
         list(read_file(file))
 
 
-def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_bad_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_bytes(b'["one"')
     done = invoke(NOWHERE, "add", "--file", str(file))
@@ -213,7 +213,7 @@ def test_an_added_uuid_is_kept_and_may_be_repeated_with_the_same_text_alone(
         ["one", "--url", "http://127.0.0.1:99999"],
     ],
 )
-def test_wrong_usage_of_add_is_told(arguments: list[str]) -> None:
+def test_wrong_usage_of_add_is_reported(arguments: list[str]) -> None:
     assert code_of("add", *arguments) == 2
 
 
@@ -226,7 +226,7 @@ def test_many_lines_go_in_batches(service: str, http: httpx.Client, database: An
 
 
 @on_sqlite
-def test_what_was_stored_before_an_error_is_printed_and_told(service: str, database: AnyDatabase) -> None:
+def test_records_stored_before_an_error_are_printed_and_counted(service: str, database: AnyDatabase) -> None:
     given = b"text\n" * 1500 + b"\xff\n"
     done = invoke(service, "add", "-", given=given)
     assert (done.code, len(done.lines), database.count()) == (2, 1000, 1000)
@@ -255,7 +255,7 @@ def test_list_prints_records_in_their_order(service: str, http: httpx.Client, ar
 
 
 @on_sqlite
-def test_list_starts_behind_a_uuid(service: str, http: httpx.Client) -> None:
+def test_list_starts_after_a_uuid(service: str, http: httpx.Client) -> None:
     keys = stored(http, "a", "b", "c", "d")
     assert invoke(service, "list", "--after", keys[1]).out == f"{keys[2]}\tc\n{keys[3]}\td\n"
     assert invoke(service, "list", "1", "--after", keys[0].upper()).out == f"{keys[1]}\tb\n"
@@ -295,7 +295,7 @@ def test_list_streams_more_than_a_page(service: str, http: httpx.Client) -> None
 @pytest.mark.parametrize(
     "arguments", [["-1"], ["x"], ["1" + "0" * 18], ["--after", "x"], ["--format", "xml"], ["1", "2"]]
 )
-def test_wrong_usage_of_list_is_told(arguments: list[str]) -> None:
+def test_wrong_usage_of_list_is_reported(arguments: list[str]) -> None:
     assert code_of("list", *arguments) == 2
 
 
@@ -338,7 +338,7 @@ def test_delete_prints_what_it_deleted(service: str, http: httpx.Client) -> None
 
 
 @on_sqlite
-def test_delete_goes_on_behind_an_absent_record(service: str, http: httpx.Client, database: AnyDatabase) -> None:
+def test_delete_continues_after_an_absent_record(service: str, http: httpx.Client, database: AnyDatabase) -> None:
     first, second = stored(http, "a", "b")
     done = invoke(service, "delete", first, ABSENT, second, "--format", "json")
     assert (done.code, database.count()) == (4, 0)
@@ -382,7 +382,7 @@ def test_delete_of_everything_with_a_yes_deletes_everything(
 
 
 @on_sqlite
-def test_delete_of_everything_asks_on_a_terminal_and_heeds_the_answer(
+def test_delete_of_everything_requires_confirmation_on_a_terminal(
     service: str, http: httpx.Client, database: AnyDatabase
 ) -> None:
     keys = stored(http, "a", "b")
@@ -407,7 +407,7 @@ def test_the_question_of_delete_goes_to_standard_error(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", ABSENT], ["--all", "-"], ["-", "--format", "xml"]])
-def test_wrong_usage_of_delete_is_told(arguments: list[str]) -> None:
+def test_wrong_usage_of_delete_is_reported(arguments: list[str]) -> None:
     assert code_of("delete", *arguments) == 2
 
 
@@ -430,7 +430,7 @@ def test_two_that_delete_everything_share_the_work(service: str, http: httpx.Cli
 
 
 @on_sqlite
-def test_status_tells_of_a_server_that_is_ready(service: str) -> None:
+def test_status_describes_a_server_that_is_ready(service: str) -> None:
     done = netvision(service, "status")
     assert (done.code, done.err, len(done.lines)) == (0, "", 1)
     for word in (service, "ready", " ms", "netvision 0", "SQLite"):
@@ -443,7 +443,7 @@ def test_status_of_a_server_that_is_not_there_is_3() -> None:
     assert done.err.startswith(f"Error: no server at {NOWHERE} (connection refused)")
 
 
-def test_status_of_a_server_that_is_not_ready_says_why(empty_database: AnyDatabase) -> None:
+def test_status_of_a_server_that_is_not_ready_gives_the_reason(empty_database: AnyDatabase) -> None:
     with served(Settings(database_url=empty_database.url, port=0, migrate=False)) as url:
         done = invoke(url, "status")
     assert (done.code, done.out) == (1, "")

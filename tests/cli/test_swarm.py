@@ -353,7 +353,7 @@ def is_served(port: int) -> bool:
     return True
 
 
-def test_a_demo_shows_a_swarm_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_demo_shows_a_swarm_and_removes_its_traces(tmp_path: Path) -> None:
     with demonstrating(tmp_path, "--duration", "3s", "--interval", "1s", *SMALL) as (demo, port):
         assert is_served(port)
         done = demo.end()
@@ -364,7 +364,7 @@ def test_a_demo_shows_a_swarm_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+def test_a_demo_that_is_stopped_removes_its_traces(tmp_path: Path, number: int) -> None:
     with demonstrating(tmp_path, "--interval", "500ms", *SMALL) as (demo, port):
         wait_until(lambda: worked(demo))
         demo.signal(number)
@@ -374,7 +374,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: in
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_stopped_while_its_server_starts_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+def test_a_demo_that_is_stopped_while_its_server_starts_removes_its_traces(tmp_path: Path, number: int) -> None:
     with running(NOWHERE, "demo", TMPDIR=str(tmp_path)) as demo:
         wait_until(lambda: list(tmp_path.iterdir()))
         demo.signal(number)

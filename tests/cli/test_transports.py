@@ -82,7 +82,7 @@ async def test_no_request_is_sent_twice_when_a_kept_connection_dies(kind: AnyTra
     ],
     ids=["chunked", "until the end", "no header", "behind hints"],
 )
-async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, answer: bytes) -> None:
+async def test_every_framing_of_a_response_is_understood(kind: AnyTransport, answer: bytes) -> None:
     with raw_server(answer) as server:
         assert await ask(kind, server.url) == [Response(200, b"[1]")]
 
@@ -101,14 +101,14 @@ async def test_every_way_to_frame_an_answer_is_understood(kind: AnyTransport, an
     ],
     ids=["nothing", "a byte less", "half a line", "half a head", "only hints", "another protocol", "not HTTP"],
 )
-async def test_half_an_answer_is_no_answer(kind: AnyTransport, answer: bytes) -> None:
+async def test_half_a_response_is_no_response(kind: AnyTransport, answer: bytes) -> None:
     with raw_server(answer) as server:
         with pytest.raises(ConnectionLost):
             await ask(kind, server.url)
         assert len(server.requests) == 1
 
 
-async def test_an_answer_that_comes_late_goes_to_nobody() -> None:
+async def test_a_late_response_goes_to_no_other_request() -> None:
     def answer(request: bytes) -> bytes:
         target = request.split(b" ")[1].decode()
         if target == "/late":
@@ -124,7 +124,7 @@ async def test_an_answer_that_comes_late_goes_to_nobody() -> None:
         assert len(server.connections) == 2
 
 
-async def test_an_answer_that_nobody_waits_for_any_more_goes_to_nobody() -> None:
+async def test_a_response_to_a_cancelled_request_goes_to_no_other_request() -> None:
     asked = threading.Event()
 
     def answer(request: bytes) -> bytes:
@@ -141,7 +141,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_goes_to_nobody() -> None
 
 
 @pytest.mark.parametrize("surplus", [b"X", ONE], ids=["a byte", "an answer"])
-async def test_a_connection_with_bytes_that_nobody_asked_for_is_not_used_again(surplus: bytes) -> None:
+async def test_a_connection_with_unrequested_bytes_is_not_used_again(surplus: bytes) -> None:
     with raw_server(ONE + surplus, keeps=True) as server:
         await ask(DirectTransport, server.url, times=2)
         assert len(server.connections) == 2
@@ -180,14 +180,14 @@ async def test_dripping_bytes_do_not_outlast_the_timeout() -> None:
 
 @any_transport
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_nobody_there_is_told_as_never_sent(kind: AnyTransport, host: str) -> None:
+async def test_a_missing_server_is_reported_as_never_sent(kind: AnyTransport, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://{host}:{free.getsockname()[1]}"
     with pytest.raises(NotConnected, match=r"\(connection refused\)"):
         await ask(kind, url)
 
 
-def test_several_addresses_of_a_name_are_told_as_one() -> None:
+def test_several_addresses_of_a_name_are_reported_as_one() -> None:
     told = "Multiple exceptions: [Errno 111] Connect call failed (…), [Errno 111] Connect call failed (…)"
     assert describe_cause(OSError(told)) == os.strerror(111).lower()
 

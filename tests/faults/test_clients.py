@@ -43,7 +43,7 @@ def test_clients_that_leave_in_the_middle_of_their_request_leak_nothing(
     assert stage.database.count() == BURST
 
 
-def test_clients_that_leave_before_their_answer_leak_nothing(stage: Stage, http: httpx.Client, chance: Random) -> None:
+def test_clients_that_leave_early_leak_nothing(stage: Stage, http: httpx.Client, chance: Random) -> None:
     http.post("/new", json=[{"text": "x" * 1000}] * 3000).raise_for_status()
     for _ in range(LEAVERS):
         with connected(stage.url) as connection:

@@ -49,7 +49,7 @@ def test_a_database_that_cannot_be_reached_has_saved_nothing(
     assert database.count() == 1 - before
 
 
-def test_wherever_a_connection_is_cut_the_outcome_agrees_with_the_database(
+def test_the_outcome_agrees_with_the_database_at_any_byte_where_a_connection_is_cut(
     http: httpx.Client, database: WatchedDatabase, wire: Proxy, stage: Stage, chance: Random
 ) -> None:
     outcomes = Counter[str]()

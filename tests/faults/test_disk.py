@@ -54,7 +54,7 @@ def full_disk(server: ServerProcess, folder: Path) -> Iterator[None]:
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system bounds only processes before they start")
 @pytest.mark.parametrize("method", WRITES)
-def test_a_full_disk_refuses_writes_goes_on_reading_and_is_left_behind(
+def test_a_full_disk_rejects_writes_keeps_reading_and_recovers(
     server: ServerProcess, http: httpx.Client, tmp_path: Path, method: str
 ) -> None:
     before = prepare(http, method)

@@ -134,7 +134,7 @@ def hasty(stage: Stage) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_database_that_says_nothing_is_unavailable_within_seconds(hasty: httpx.Client, wire: Proxy) -> None:
+def test_a_silent_database_is_unavailable_within_seconds(hasty: httpx.Client, wire: Proxy) -> None:
     write(hasty, "POST").raise_for_status()
     wire.stall()
     with ThreadPoolExecutor(2 * POOL_SIZE) as pool:
@@ -152,17 +152,17 @@ def test_a_database_that_says_nothing_is_unavailable_within_seconds(hasty: httpx
 # --- busy
 
 
-def test_what_needs_no_database_is_answered_at_once_while_the_pool_is_empty(locked: httpx.Client) -> None:
+def test_requests_without_a_database_get_a_response_at_once_while_the_pool_is_exhausted(locked: httpx.Client) -> None:
     check_prompt_answers(locked)
 
 
-def test_reads_and_writes_are_told_to_come_back_while_the_pool_is_empty(locked: httpx.Client) -> None:
+def test_reads_and_writes_get_a_503_while_the_pool_is_exhausted(locked: httpx.Client) -> None:
     check_reads_are_refused(locked)
     for method in WRITES:
         check_unavailable(write(locked, method), "not-saved")
 
 
-def test_many_requests_that_find_the_pool_empty_are_all_told_in_time(locked: httpx.Client) -> None:
+def test_many_requests_that_find_the_pool_exhausted_all_get_a_503_in_time(locked: httpx.Client) -> None:
     with ThreadPoolExecutor(20) as pool:
         for answer in pool.map(lambda _: locked.get("/1", timeout=PATIENTLY), range(20)):
             check_unavailable(answer, "not-saved")

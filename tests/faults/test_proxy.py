@@ -112,7 +112,7 @@ def test_without_a_fault_everything_passes(proxy: Proxy, echo: Echo, client: soc
     wait_until(lambda: proxy.passed[Direction.TO_CLIENT] == len(data) + 5)
 
 
-def test_a_side_that_ends_its_way_can_still_be_answered(client: socket.socket) -> None:
+def test_a_side_that_half_closes_still_receives_the_response(client: socket.socket) -> None:
     client.shutdown(socket.SHUT_WR)
     assert receive(client, 100) == b"goodbye"
 
@@ -137,9 +137,7 @@ def test_a_delay_holds_back_what_comes(proxy: Proxy, client: socket.socket) -> N
     assert time.monotonic() - began >= SHORT
 
 
-def test_a_black_hole_swallows_and_says_nothing_until_it_is_healed(
-    proxy: Proxy, echo: Echo, client: socket.socket
-) -> None:
+def test_a_black_hole_is_silent_until_it_is_healed(proxy: Proxy, echo: Echo, client: socket.socket) -> None:
     proxy.stall()
     client.sendall(b"anybody?")
     with connect(proxy) as another:
@@ -194,7 +192,7 @@ def test_a_request_can_be_cut_after_any_byte(proxy: Proxy, echo: Echo, client: s
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_an_answer_can_be_cut_after_any_byte(proxy: Proxy, echo: Echo, client: socket.socket, count: int) -> None:
+def test_a_response_can_be_cut_after_any_byte(proxy: Proxy, echo: Echo, client: socket.socket, count: int) -> None:
     proxy.cut_after(count, Direction.TO_CLIENT)
     client.sendall(b"an answer that does not arrive")
     with pytest.raises(ConnectionResetError):

@@ -77,7 +77,7 @@ class Requests:
         return self.chance.choice([get("/10"), get("/5"), delete(absent), post([own])])
 
 
-def test_nothing_is_answered_by_half_and_nothing_acknowledged_is_lost_by_a_stop_under_load(
+def test_a_stop_under_load_truncates_no_response_and_loses_nothing_acknowledged(
     server: ServerProcess, database: AnyDatabase, chance: Random
 ) -> None:
     load = Load(server.url(), Requests(chance))
@@ -100,7 +100,7 @@ def test_nothing_is_answered_by_half_and_nothing_acknowledged_is_lost_by_a_stop_
 
 
 @pytest.mark.parametrize("database", SERVERS[1:], indirect=True)
-def test_a_request_in_flight_is_answered_and_new_ones_are_not_taken(
+def test_a_request_in_flight_is_served_and_new_ones_are_not_accepted(
     server: ServerProcess, database: WatchedDatabase
 ) -> None:
     with database.at_commit("PERFORM pg_sleep(2)"), ThreadPoolExecutor(1) as pool:
