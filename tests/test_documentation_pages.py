@@ -130,7 +130,7 @@ def test_every_endpoint_is_listed_and_every_listed_one_exists(http: httpx.Client
 @pytest.mark.parametrize(
     ("module", "program", "page", "heading"),
     [
-        ("netvision_api", "netvision-api", "README.md", "see [HTTP]"),
+        ("netvision_api", "netvision-api", "README.md", "documentation page too"),
         ("netvision_cli", "netvision", "README.md", "## The client"),
         ("netvision_cli", "netvision", "docs/client.md", "# The client"),
     ],
