@@ -76,7 +76,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def with_values(**values: Any) -> None:  # noqa: ANN401 - the values of all options
         for name, (kind, names) in groups.items():
-            values[name] = built(kind, {field: values.pop(field) for field in names if field in values})
+            values[name] = built(kind, names, values)
         command(**values)
 
     parameters = [*own, *(parameter for group in groups.values() for parameter in option_parameters(*group))]
@@ -95,11 +95,17 @@ def group_from(annotation: Any) -> tuple[Any, list[str]] | None:  # noqa: ANN401
     return kind, only or [field.name for field in fields(kind)]
 
 
-def built(kind: Any, values: dict[str, Any]) -> Any:  # noqa: ANN401 - any dataclass
-    """Build the dataclass from the options and the secrets; a ValueError becomes a usage error."""
-    secrets = {name: os.environ.get(variable(name)) for name, option in options_of(kind).items() if option.is_secret}
+def built(kind: Any, names: list[str], values: dict[str, Any]) -> Any:  # noqa: ANN401 - any dataclass
+    """Take the fields of a dataclass out of the options, or out of the environment if they are secret, and build it.
+
+    A ValueError of the dataclass is a usage error.
+    """
+    specs = options_of(kind)
+    given = {
+        name: os.environ.get(variable(name)) if specs[name].is_secret else as_tuple(values.pop(name)) for name in names
+    }
     try:
-        return kind(**secrets, **{name: as_tuple(value) for name, value in values.items()})
+        return kind(**given)
     except ValueError as error:
         print(f"Error: {error}.", file=sys.stderr)
         raise typer.Exit(USAGE_ERROR) from error

@@ -110,6 +110,14 @@ def test_current_names_the_revision(command: Command, empty_database: AnyDatabas
     assert outcome(command("db", "current")) == (0, f"{head()}\n")
 
 
+def test_settings_that_a_command_of_the_schema_does_not_take_are_ignored(
+    command: Command, empty_database: AnyDatabase
+) -> None:
+    assert empty_database
+    command.environment |= {"NETVISION_TOKEN": "too short", "NETVISION_PORT": "none"}
+    assert outcome(command("db", "current")) == (0, "none\n")
+
+
 def test_check_distinguishes_a_missing_schema_from_the_needed_one(
     command: Command, empty_database: AnyDatabase
 ) -> None:
