@@ -234,7 +234,7 @@ def test_config_names_the_source_of_each_value() -> None:
     shown = config(
         ["--grace", "3s"], NETVISION_PORT="9000", NETVISION_GRACE="5s", NETVISION_DATABASE_URL="sqlite:///x.db"
     )
-    assert shown["grace"] == ("3.0", "option")
+    assert shown["grace"] == ("3s", "option")
     assert shown["port"] == ("9000", "variable NETVISION_PORT")
     assert shown["database_url"] == ("sqlite:///x.db", "variable NETVISION_DATABASE_URL")
     assert shown["host"] == ("127.0.0.1", "default")
