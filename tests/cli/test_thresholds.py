@@ -120,7 +120,7 @@ def test_a_failed_threshold_exits_with_status_99(service: str) -> None:
     assert done.code == 99
     missing, passed = summary_of(done)["thresholds"]
     assert (missing["missed"], passed["missed"]) == (True, False)
-    assert f"Error: the run was to fail if deleted.rate<1000000 (it was {missing['value']:,}/s)\n" in done.err
+    assert f"Error: the run was to fail if deleted.rate<1000000 (it was {missing['value']:,.10g}/s)\n" in done.err
 
 
 def test_errors_that_retries_overcame_can_be_too_many() -> None:
