@@ -9,7 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netvision_api.http.paths import FIXED_NAMES, is_uuid
+from netvision_api.app import create_app
+from netvision_api.http.paths import FIXED_NAMES, FIXED_PATHS, is_uuid
+from netvision_api.settings import Settings
 from tests.databases import on_sqlite
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
@@ -250,3 +252,8 @@ def test_an_insane_request_id_is_replaced(plain: httpx.Client, path: str, brough
 def test_every_request_gets_an_id_of_its_own(plain: httpx.Client) -> None:
     ids = {plain.get(path).headers["x-request-id"] for path in ("/5", "/5", "/abc", "/abc", "/", "/new")}
     assert len(ids) == 6
+
+
+def test_the_fixed_paths_are_the_routes_of_the_application() -> None:
+    paths = {route.path for route in create_app(Settings()).routes}
+    assert paths - {"/{key:str}"} == FIXED_PATHS
