@@ -5,6 +5,7 @@
 # dependencies = ["nox>=2025.10"]
 # ///
 
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -114,9 +115,10 @@ def typecheck(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the wheel and the source distribution, check both, and try the wheel in an environment without the rest."""
     session.install("build", "twine")
-    folder = Path(session.create_tmp()) / "dist"
+    folder = Path("dist")
+    shutil.rmtree(folder, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(folder))
-    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    (wheel,), (sdist,) = folder.resolve().glob("*.whl"), folder.resolve().glob("*.tar.gz")
     session.run("twine", "check", "--strict", str(wheel), str(sdist))
     check_wheel(session, wheel)
     check_sdist(session, sdist)

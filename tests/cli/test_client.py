@@ -17,6 +17,7 @@ from netvision_cli.errors import (
     NotConnected,
     NotFound,
     Refused,
+    RefusedForNow,
     ServerError,
     TimedOut,
     Unauthorized,
@@ -214,7 +215,7 @@ def test_each_status_has_its_error(call: Call, status: str, kind: type[Netvision
     with raw_server(http_answer(status, problem, kind="application/problem+json")) as server:
         error = failure(server, call)
     assert type(error) is kind
-    assert f"answered {status[:3]}: why so" in str(error)
+    assert f"responded with {status[:3]}: why so" in str(error)
     if isinstance(error, Refused):
         assert error.problem == "some-name"
 
@@ -258,7 +259,7 @@ def test_only_the_word_of_a_netvision_proves_that_a_record_is_absent(name: str) 
     for content in ("", elsewhere):
         with raw_server(http_answer("404 Not Found", content)) as gateway:
             error = failure(gateway, CALLS[name])
-        assert type(error) is ServerError
+        assert type(error) is RefusedForNow
         assert error.exit_code == 4
         assert "--url" in str(error)
 

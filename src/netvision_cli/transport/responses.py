@@ -77,7 +77,7 @@ def error_for_status(status: int, message: str, problem: ProblemDetails) -> Netv
         case 404 if name == ABSENT:
             return NotFound(message, name)
         case 404:
-            error = RefusedForNow(f"{message}; check --url")
+            error = RefusedForNow(f"{message}; check --url", name)
         case 401 | 403:
             return Unauthorized(f"{message}; give its token with --token-file or NETVISION_TOKEN", name)
         case 408:
@@ -86,7 +86,7 @@ def error_for_status(status: int, message: str, problem: ProblemDetails) -> Netv
             error = ServerError(message)
             error.may_land_late = problem.outcome != NOT_SAVED
         case 429:
-            error = RefusedForNow(message)
+            error = RefusedForNow(message, name)
         case status if status >= HTTPStatus.BAD_REQUEST:
             return Refused(message, name)
         case _:
