@@ -17,7 +17,6 @@ from netvision_api import __version__
 from netvision_api.http.middleware import may_read
 from netvision_api.http.openapi import BEARER
 from netvision_api.http.paths import READ
-from netvision_api.settings import Settings
 from netvision_api.storage.database import Database, weak_settings
 from netvision_api.storage.errors import NoConnectionError, describe, describe_cause
 from netvision_api.storage.revisions import revision_of, schema_mismatch
@@ -65,7 +64,6 @@ class HealthController(Controller):
         self,
         request: Request[Any, Any, Any],
         database: NamedDependency[Database],
-        settings: NamedDependency[Settings],
     ) -> Response[Readiness]:
         """Return whether the database responds, is durable, and has the schema that this version needs."""
         readiness = await probe(database)
@@ -74,7 +72,7 @@ class HealthController(Controller):
         if readiness.reason:
             readiness.status = "not ready"
         status_code = HTTP_503_SERVICE_UNAVAILABLE if readiness.reason else HTTP_200_OK
-        visible = readiness if may_read(request.scope, settings) else Readiness(readiness.status)
+        visible = readiness if may_read(request.scope, request.app.state.settings) else Readiness(readiness.status)
         return Response(visible, status_code=status_code)
 
 

@@ -45,7 +45,6 @@ from netvision_api.http.problems import (
 )
 from netvision_api.http.schemas import Batch
 from netvision_api.http.streams import may_be_truncated, pages, pages_by_uuid, prefetch
-from netvision_api.settings import Settings
 from netvision_api.storage.errors import ConflictError
 from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PAGE_ROWS
@@ -115,14 +114,13 @@ class RecordsController(Controller):
         request: Request[Any, Any, Any],
         body: RawBody,
         records: NamedDependency[RecordService],
-        settings: NamedDependency[Settings],
     ) -> Response[bytes]:
         """Store a batch of records, all of them or none.
 
         A single object is accepted too, and gets a single object back. A batch that brings its own uuids can be
         repeated safely: records stored already with the same texts are no conflict.
         """
-        batch = Batch.decode(body, settings)
+        batch = Batch.decode(body, request.app.state.settings)
         new = await insert_batch(batch, records) if batch.records else 0
         format_ = negotiate(request)
         content = format_.render_one(batch.records[0]) if batch.is_single else format_.render_list(batch.records)
