@@ -31,7 +31,7 @@ class Caller:
         self.outage: NetvisionError | None = None
         """Why the server is waited for, if it is."""
 
-    async def call_until_answered(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def call_with_retries(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until the server responds; raises what no repetition can mend."""
         failed_since, attempts = 0.0, 0
         while True:

@@ -141,7 +141,7 @@ class Workload:
 
         self.account.offer(batch)
         try:
-            records = await self.caller.call_until_answered("insert", attempt)
+            records = await self.caller.call_with_retries("insert", attempt)
         except Unauthorized:
             raise
         except Refused as refusal:
@@ -170,7 +170,7 @@ class Workload:
     async def fetch(self) -> list[UUID]:
         """Continue reading at the cursor, and claim what can be deleted."""
         async with self.fetching:
-            keys = await self.caller.call_until_answered("fetch", self.fetch_page)
+            keys = await self.caller.call_with_retries("fetch", self.fetch_page)
             if not keys:
                 await asyncio.sleep(IDLE_SECONDS)
             return keys
@@ -275,5 +275,5 @@ class Workload:
 
     async def read_page(self, after: UUID) -> list[Record]:
         """Read the largest page after a uuid, repeatedly until the server responds."""
-        records, _ = await self.caller.call_until_answered("fetch", lambda: self.read(after, MAX_PAGE))
+        records, _ = await self.caller.call_with_retries("fetch", lambda: self.read(after, MAX_PAGE))
         return records
