@@ -24,7 +24,6 @@ MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder of the files that workers share."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-ROUTES = frozenset({"/all", "/new", "/health/live", "/health/ready", "/metrics", "/schema", "/schema/openapi.json"})
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 CLIENT_CLOSED_REQUEST = 499
 """The status of a request whose client left before the response began; nginx's number and name."""
