@@ -192,8 +192,7 @@ def translate_http(error: HTTPException, request: Request[Any, Any, Any]) -> Pro
             return Problem(NOT_FOUND, f"There is nothing at {path!r}.")
         case 413:
             limit = request.route_handler.resolve_request_max_body_size()
-            detail = f"The body is larger than {limit} bytes."
-            return Problem(BODY_TOO_LARGE, detail, headers={"Connection": "close"})
+            return Problem(BODY_TOO_LARGE, f"The body is larger than {limit} bytes.")
         case status if status < HTTP_500_INTERNAL_SERVER_ERROR:
             return Problem(INVALID_REQUEST, error.detail)
         case _ if error.detail == DISCONNECT_DETAIL:
