@@ -7,10 +7,11 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from netvision_api.http.admission import AdmissionMiddleware
 from netvision_api.http.documentation import serve_page
 from netvision_api.http.health import HealthController
 from netvision_api.http.metrics import Metrics, MetricsMiddleware, serve_metrics
-from netvision_api.http.middleware import AccessMiddleware, AdmissionMiddleware, HeadersMiddleware
+from netvision_api.http.middleware import AccessMiddleware, HeadersMiddleware
 from netvision_api.http.openapi import openapi_config, with_own_router
 from netvision_api.http.problems import handle_exception
 from netvision_api.http.records import RecordsController

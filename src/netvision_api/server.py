@@ -17,6 +17,7 @@ from litestar import Litestar
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from netvision_api.app import create_app
+from netvision_api.http.connections import raise_file_limit
 from netvision_api.http.metrics import shared_by_workers
 from netvision_api.http.protocol import protocol
 from netvision_api.logs import logging_config
@@ -75,6 +76,7 @@ def announce(url: str) -> None:
 
 def serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
     """Serve until a signal to stop; raises StartupError, DatabaseFileError or MigrationError if it cannot start."""
+    raise_file_limit()
     with sqlite_file_lock(settings), listening_socket(settings) as listener:
         if settings.is_sqlite and settings.migrates:
             upgrade(settings)
@@ -111,7 +113,7 @@ def uvicorn_config(settings: Settings) -> uvicorn.Config:
         access_log=settings.access_log,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=ceil(settings.grace),
+        timeout_graceful_shutdown=ceil(settings.grace) + 1,  # by then the protocol has ended what is in flight
     )
 
 

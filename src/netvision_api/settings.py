@@ -74,6 +74,7 @@ class Settings:
     statement_timeout: Annotated[float, Storage("How long one database statement may take.", **DURATION)] = 10.0
     header_timeout: Annotated[float, Limit("How long the headers of a request may take to arrive.", **DURATION)] = 10.0
     body_timeout: Annotated[float, Limit("How long the body of a request may take to arrive.", **DURATION)] = 30.0
+    write_timeout: Annotated[float, Limit("How long a client may take no bytes of its response.", **DURATION)] = 30.0
     max_in_flight: Annotated[
         int, Limit("How many requests a worker serves at a time; a large body counts as several.")
     ] = 256

@@ -70,6 +70,7 @@ NOT_HTTP = {
     "a space before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNK,
     "chunks within another coding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNK,
     "another coding within chunks": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n" + CHUNK,
+    "chunks in HTTP/1.0": HTTP_1_0 + CHUNKED + b"\r\n" + CHUNK,
     "unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNK,
     "two codings": POST + CHUNKED + b"Transfer-Encoding: identity\r\n\r\n" + CHUNK,
     "a body behind an Upgrade": POST + LENGTH + UPGRADE + b"\r\n" + BODY,

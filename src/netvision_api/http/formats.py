@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
@@ -32,14 +32,6 @@ class Format:
     def render_list(self, records: Records) -> bytes:
         """Render a list at once."""
         return self.head + self.render_rows(records) + self.tail
-
-    async def stream(self, pages: AsyncIterator[Records]) -> AsyncIterator[bytes]:
-        """Render a list page by page."""
-        has_begun = False
-        async for page in pages:
-            yield (self.separator if has_begun else self.head) + self.render_rows(page)
-            has_begun = True
-        yield self.tail if has_begun else self.head + self.tail
 
 
 def json_rows(records: Records) -> bytes:

@@ -1,7 +1,7 @@
 """ASGI middleware around the whole application, so that it also sees paths that the router does not know.
 
-From the outside in: metrics (in `metrics`), headers, access, admission. No body has been read and no database used
-when a request is rejected here.
+From the outside in: metrics (in `metrics`), headers, access, admission (in `admission`). No body has been read and no
+database used when a request is rejected here.
 """
 
 from hmac import compare_digest
@@ -11,13 +11,10 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from netvision_api.http.headers import add_headers, header
 from netvision_api.http.paths import PROBE_PATHS
-from netvision_api.http.problems import FORBIDDEN, HOST_NOT_ALLOWED, OVERLOADED, UNAUTHORIZED, Problem, send_problem
+from netvision_api.http.problems import FORBIDDEN, HOST_NOT_ALLOWED, UNAUTHORIZED, Problem, send_problem
 from netvision_api.settings import Settings, Tokens
 
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-BYTES_PER_SLOT = 2**18
-"""A request takes one slot more for each of these that its body may have, so that bodies in memory are bounded."""
 
 
 class HeadersMiddleware:
@@ -73,39 +70,6 @@ class AccessMiddleware:
             return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
         method = cast("HTTPScope", scope)["method"]
         return None if method in READING_METHODS else Problem(FORBIDDEN, f"{method} needs a token that may write.")
-
-
-class AdmissionMiddleware:
-    """Admit as many requests as may be in flight, and reject the others at once; health probes are always admitted."""
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
-        self.max_slots = settings.max_in_flight
-        self.max_body_slots = min(settings.max_body // BYTES_PER_SLOT, self.max_slots - 1)
-        self.in_flight = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on if there are slots for it."""
-        if scope["path"] in PROBE_PATHS:
-            await self.app(scope, receive, send)
-            return
-        slots = 1 + self.body_slots(scope)
-        if self.in_flight + slots > self.max_slots:
-            detail = f"Too many requests in flight (limit {self.max_slots}, see --max-in-flight)."
-            await send_problem(Problem(OVERLOADED, detail), scope, send)
-            return
-        self.in_flight += slots
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self.in_flight -= slots
-
-    def body_slots(self, scope: Scope) -> int:
-        """Return the slots for a body of the announced length; one without a length may have the largest size."""
-        length = header(scope, b"content-length")
-        if length:
-            return min(int(length) // BYTES_PER_SLOT, self.max_body_slots)
-        return self.max_body_slots if header(scope, b"transfer-encoding") else 0
 
 
 def may_read(scope: Scope, settings: Settings) -> bool:

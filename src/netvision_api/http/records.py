@@ -13,6 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
+from netvision_api.http.admission import count_response
 from netvision_api.http.formats import Format, negotiate
 from netvision_api.http.openapi import (
     COUNT_OR_UUID,
@@ -44,7 +45,7 @@ from netvision_api.http.problems import (
     Problem,
 )
 from netvision_api.http.schemas import Batch
-from netvision_api.http.streams import may_be_truncated, pages, pages_by_uuid, prefetch
+from netvision_api.http.streams import chain, may_be_truncated, pages, pages_by_uuid, prefetch, rendered
 from netvision_api.storage.errors import ConflictError
 from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PAGE_ROWS
@@ -139,7 +140,7 @@ class RecordsController(Controller):
     async def list_all(self, request: Request[Any, Any, Any], records: NamedDependency[RecordService]) -> Response[Any]:
         """Stream every record: those stored during the whole read appear exactly once."""
         first = await records.list_page(None, PAGE_ROWS)
-        return stream(negotiate(request), pages(records, first, NO_LIMIT))
+        return await stream(request, negotiate(request), pages(records, first, NO_LIMIT))
 
     @route(
         "/{key:str}",
@@ -163,7 +164,9 @@ class RecordsController(Controller):
         """Read one record by its uuid, or the first `count` records after `after`."""
         count_or_uuid, start = parse_key(key), parse_after(after)
         if isinstance(count_or_uuid, UUID):
-            return record_response(request, await records.get(count_or_uuid), count_or_uuid)
+            response = record_response(request, await records.get(count_or_uuid), count_or_uuid)
+            count_response(request, len(response.content))
+            return response
         return await list_response(request, records, count_or_uuid, start)
 
     @delete(
@@ -202,14 +205,23 @@ async def list_response(
     format_ = negotiate(request)
     first = await records.list_page(after, min(count, PAGE_ROWS)) if count else []
     if count > PAGE_ROWS:
-        return stream(format_, pages(records, first, count))
+        return await stream(request, format_, pages(records, first, count))
     if count and len(first) == count:
-        return respond(format_, format_.render_list(first), headers={"Link": next_link(count, first[-1].uuid)})
+        return list_at_once(request, format_, first, headers={"Link": next_link(count, first[-1].uuid)})
     if not may_be_truncated(first):
-        return respond(format_, format_.render_list(first))
+        return list_at_once(request, format_, first)
     uuids = await records.list_uuids(after, count)
     headers = {"Link": next_link(count, uuids[-1])} if len(uuids) == count else {}
-    return stream(format_, pages_by_uuid(records, uuids), headers=headers)
+    return await stream(request, format_, pages_by_uuid(records, uuids), headers=headers)
+
+
+def list_at_once(
+    request: Request[Any, Any, Any], format_: Format, records: Records, *, headers: dict[str, str] | None = None
+) -> Response[bytes]:
+    """Return a page as a response of a known length."""
+    content = format_.render_list(records)
+    count_response(request, len(content))
+    return respond(format_, content, headers=headers)
 
 
 def record_response(request: Request[Any, Any, Any], record: StoredRecord | None, uuid: UUID) -> Response[bytes]:
@@ -226,14 +238,25 @@ def next_link(count: int, last: UUID) -> str:
 
 
 def respond(
-    format_: Format, content: bytes, *, status_code: int = 200, headers: dict[str, str] | None = None
+    format_: Format,
+    content: bytes,
+    *,
+    status_code: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> Response[bytes]:
     """Return rendered records as a response."""
     headers = {"Vary": "Accept", **(headers or {})}
     return Response(content, status_code=status_code, media_type=format_.media_type, headers=headers)
 
 
-def stream(format_: Format, source: AsyncIterator[Records], *, headers: dict[str, str] | None = None) -> Response[Any]:
+async def stream(
+    request: Request[Any, Any, Any],
+    format_: Format,
+    source: AsyncIterator[Records],
+    *,
+    headers: dict[str, str] | None = None,
+) -> Response[Any]:
     """Return records page by page; if a later page fails, the connection is aborted."""
     headers = {"Vary": "Accept", **(headers or {})}
-    return Stream(prefetch(format_.stream(source)), media_type=format_.media_type, headers=headers)
+    chunks = prefetch(rendered(request, format_, source))
+    return Stream(chain(await anext(chunks, b""), chunks), media_type=format_.media_type, headers=headers)

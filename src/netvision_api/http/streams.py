@@ -1,15 +1,22 @@
 """Responses of any length: page after page, each a short read of its own, so that a slow client holds nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
-from netvision_api.storage.models import Records
+from litestar import Request
+
+from netvision_api.http.admission import count_response
+from netvision_api.http.formats import Format
+from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PAGE_BYTES, PAGE_ROWS
 from netvision_api.storage.service import RecordService
 
 T = TypeVar("T")
+
+PART_CHARACTERS = 2**17
+"""How much of a page is rendered at a time: a character may take six bytes in JSON."""
 
 
 async def pages(records: RecordService, first: Records, count: int) -> AsyncIterator[Records]:
@@ -41,9 +48,51 @@ def predecessor(uuid: UUID) -> UUID | None:
     return UUID(int=uuid.int - 1) if uuid.int else None
 
 
+async def rendered(
+    request: Request[Any, Any, Any], format_: Format, pages: AsyncIterator[Records]
+) -> AsyncIterator[bytes]:
+    """Render pages part by part, and count what is in memory of them."""
+    has_begun = False
+    async for page in pages:
+        for part in parts(page):
+            content = (format_.separator if has_begun else format_.head) + format_.render_rows(part)
+            count_response(request, characters(page) + len(content))
+            has_begun = True
+            yield content
+    yield format_.tail if has_begun else format_.head + format_.tail
+
+
+def parts(page: Records) -> Iterator[Records]:
+    """Split a page into parts of at most `PART_CHARACTERS`, or of one record."""
+    if characters(page) <= PART_CHARACTERS:
+        yield page
+        return
+    part: list[StoredRecord] = []
+    size = 0
+    for record in page:
+        if part and size + len(record.text) > PART_CHARACTERS:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += len(record.text)
+    yield part
+
+
+def characters(records: Records) -> int:
+    """Return how many characters the texts of records have."""
+    return sum(len(record.text) for record in records)
+
+
 def may_be_truncated(page: Records) -> bool:
     """Return whether a page may have ended at its limit of bytes: a character has at most four of them."""
-    return sum(len(record.text) for record in page) * 4 >= PAGE_BYTES
+    return characters(page) * 4 >= PAGE_BYTES
+
+
+async def chain(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Yield a first item, then the others."""
+    yield first
+    async for item in others:
+        yield item
 
 
 async def prefetch(source: AsyncIterator[T]) -> AsyncIterator[T]:
@@ -56,3 +105,4 @@ async def prefetch(source: AsyncIterator[T]) -> AsyncIterator[T]:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        del following  # its exception refers to this frame, and so to what it read

@@ -40,7 +40,7 @@ from netvision_api.storage.models import Record, Records, StoredRecord
 PAGE_ROWS = 1000
 """The most records that one statement reads."""
 
-PAGE_BYTES = 4 * 2**20
+PAGE_BYTES = 2**20
 """The limit of a page in bytes of UTF-8; the record that crosses it is the page's last."""
 
 MAX_KEYS = 10_000

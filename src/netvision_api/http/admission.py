@@ -1,0 +1,101 @@
+"""How much a process takes on at a time: requests in flight, and bytes of request bodies and of responses in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from litestar import Request
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from netvision_api.http.paths import PROBE_PATHS
+from netvision_api.http.problems import OVERLOADED, Problem, send_problem
+from netvision_api.settings import Settings
+
+BODY_BYTES_PER_REQUEST = 2**18
+RESPONSE_BYTES_PER_REQUEST = 2**19
+"""How many bytes of bodies and of responses are kept in memory at a time, for each request that may be in flight."""
+
+COUNTED_FROM = 2**16
+"""Responses of fewer bytes are not counted: the number of requests bounds them well enough."""
+
+
+class Limit:
+    """An amount of something that all requests share."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self.most = most
+        self.what = what
+        self.taken = 0
+
+
+class Share:
+    """What one request has taken of a limit; if nobody else has anything, that may be any amount."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.amount = 0
+
+    def resize(self, amount: int) -> None:
+        """Take more, or give some back; raises Problem if there is not enough left."""
+        others = self.limit.taken - self.amount
+        if others and amount and others + amount > self.limit.most:
+            detail = f"Too many {self.limit.what} (limit {self.limit.most}, see --max-in-flight)."
+            raise Problem(OVERLOADED, detail)
+        self.limit.taken = others + amount
+        self.amount = amount
+
+
+@contextmanager
+def share(limit: Limit, amount: int = 0) -> Iterator[Share]:
+    """Take a share, and give it back at the end."""
+    taken = Share(limit)
+    taken.resize(amount)
+    try:
+        yield taken
+    finally:
+        taken.resize(0)
+
+
+class AdmissionMiddleware:
+    """Admit requests within the limits, and reject the others at once; health probes are always admitted.
+
+    A POST is admitted when its body has arrived: until then it only takes the memory of what has come.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.requests = Limit(settings.max_in_flight, "requests in flight")
+        self.bodies = Limit(settings.max_in_flight * BODY_BYTES_PER_REQUEST, "bytes of bodies in memory")
+        self.responses = Limit(settings.max_in_flight * RESPONSE_BYTES_PER_REQUEST, "bytes of responses in memory")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on if it is within the limits."""
+        if scope["path"] in PROBE_PATHS:
+            await self.app(scope, receive, send)
+            return
+        try:
+            if cast("HTTPScope", scope)["method"] == "POST":
+                await self.admit_with_body(scope, receive, send)
+            else:
+                with share(self.requests, 1), share(self.responses) as scope["state"]["response_share"]:
+                    await self.app(scope, receive, send)
+        except Problem as problem:
+            await send_problem(problem, scope, send)
+
+    async def admit_with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the bytes of a body as they arrive, and the request when it is complete."""
+        with share(self.requests) as slot, share(self.bodies) as body:
+
+            async def receive_counted() -> Any:  # noqa: ANN401 - a message
+                message: Any = await receive()
+                body.resize(body.amount + len(message.get("body", b"")))
+                if not message.get("more_body"):
+                    slot.resize(1)
+                return message
+
+            await self.app(scope, receive_counted, send)
+
+
+def count_response(request: Request[Any, Any, Any], size: int) -> None:
+    """Count the bytes of a response in memory, in place of those before; raises Problem if there are too many."""
+    request.scope["state"]["response_share"].resize(size if size >= COUNTED_FROM else 0)
