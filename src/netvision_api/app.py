@@ -17,6 +17,7 @@ from netvision_api.http.problems import handle_exception
 from netvision_api.http.records import RecordsController
 from netvision_api.settings import Settings
 from netvision_api.storage.database import Database
+from netvision_api.storage.readiness import ReadinessCheck
 from netvision_api.storage.revisions import migration_task
 from netvision_api.storage.service import RecordService
 
@@ -26,7 +27,7 @@ def create_app(settings: Settings) -> Litestar:
     database = Database(settings)
     metrics = Metrics()
     dependencies = {
-        "database": database,
+        "check_readiness": ReadinessCheck(database),
         "metrics": metrics,
         "records": RecordService(database, settings),
     }

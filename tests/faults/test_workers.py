@@ -69,7 +69,7 @@ def test_a_worker_that_is_killed_while_the_database_is_away_is_replaced(
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: len({worker.pid for worker in workers_of(server)} - before) == 1)
         wait_until(lambda: statuses(server, "/health/live") == {200})
-        assert statuses(server, "/health/ready") == {503}
+        wait_until(lambda: statuses(server, "/health/ready") == {503})
         check_unavailable(httpx.get(f"{server.url()}/1", timeout=30), "not-saved")
     finally:
         crashable.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,6 @@ APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
 DURABLE = "synchronous=FULL"
 BEGIN_IMMEDIATE = text("BEGIN IMMEDIATE")
-DURABILITY = text(
-    "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
-)
 
 
 class BoundedPool:
@@ -81,9 +78,13 @@ class Database:
             writer = sqlite_config(settings, pool_size=1, pragma=DURABLE)
             reader = sqlite_config(settings, pool_size=size, pragma="query_only=1")
             self.writer = BoundedPool(writer.get_engine(), 1, timeout)
+            prober = sqlite_config(settings, pool_size=1, pragma="query_only=1")
             self.reader = BoundedPool(reader.get_engine(), size, timeout)
         else:
-            self.writer = self.reader = BoundedPool(postgresql_config(settings).get_engine(), size, timeout)
+            prober = postgresql_config(settings, pool_size=1)
+            engine = postgresql_config(settings, pool_size=size).get_engine()
+            self.writer = self.reader = BoundedPool(engine, size, timeout)
+        self.prober = BoundedPool(prober.get_engine(), 1, timeout)
 
     @asynccontextmanager
     async def read_connection(self) -> AsyncIterator[AsyncConnection]:
@@ -107,6 +108,12 @@ class Database:
                 yield session
 
     @asynccontextmanager
+    async def probe_connection(self) -> AsyncIterator[AsyncConnection]:
+        """Borrow the connection of readiness, which no request uses, for single statements that read."""
+        async with self.prober.acquire() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Open a session for one transaction: committed when the block ends, rolled back when it raises."""
         async with self.writer.acquire() as connection, AsyncSession(connection) as session:
@@ -118,7 +125,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        for pool in {self.writer, self.reader}:
+        for pool in {self.writer, self.reader, self.prober}:
             await pool.engine.dispose()
 
 
@@ -131,14 +138,6 @@ def commit_outcome_unknown() -> Iterator[None]:
         if not is_disconnection(error):
             raise
         raise CommitOutcomeUnknownError from error
-
-
-async def weak_settings(session: AsyncSession) -> Sequence[str]:
-    """Name the settings of PostgreSQL under which an acknowledged commit can be lost."""
-    if session.get_bind().dialect.name == "sqlite":
-        return []
-    settings = (await session.execute(DURABILITY)).mappings().one()
-    return [name for name, value in settings.items() if value == "off"]
 
 
 @contextmanager
@@ -219,7 +218,7 @@ def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     return configure(settings, pool_size=1)
 
 
-def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:
+def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncConfig:
     """Configure the pool of PostgreSQL, with a deadline for everything that can hang.
 
     A closed connection is noticed before it is used; a ping at each checkout would cost three round trips.
@@ -227,7 +226,7 @@ def postgresql_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     statement = settings.statement_timeout
     config = configure(
         settings,
-        pool_size=settings.pool_size,
+        pool_size=pool_size,
         connect_args={
             "timeout": settings.pool_timeout,
             "command_timeout": statement + 1,

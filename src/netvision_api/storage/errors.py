@@ -77,6 +77,9 @@ SQLITE_OPERATIONAL = frozenset({BUSY, 6, 8, IO_ERROR, 11, FULL, 14, CONSTRAINT, 
 NO_TABLE = "no such table"
 
 DESCRIPTIONS = {
+    "28": "The database refused the role or its password",
+    "3D": "The database does not exist",
+    "42501": "The role of the service lacks a privilege",
     "23": "A constraint or trigger in the database refused it",
     "40": "Other transactions were in its way",
     "53": "The database is short of resources",

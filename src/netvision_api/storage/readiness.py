@@ -1,0 +1,174 @@
+"""Whether a database can serve, and if not why not and what to do."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from netvision_api.storage.database import VERSION_TABLE, Database
+from netvision_api.storage.errors import DatabaseError, describe, describe_cause, is_disconnection, sqlstate
+from netvision_api.storage.models import Record
+from netvision_api.storage.revisions import revision_of, schema_mismatch
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 1
+"""How long a result is reused."""
+
+ENCODING = "UTF8"
+TABLE = Record.__tablename__
+
+POSTGRESQL_STATE = text(
+    f"""
+    SELECT pg_is_in_recovery() AS is_standby,
+           current_setting('transaction_read_only') = 'on' AS is_read_only,
+           current_setting('server_encoding') AS encoding,
+           current_user AS role,
+           ARRAY(SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS privilege
+                 WHERE NOT has_table_privilege(to_regclass('{TABLE}'), privilege)) AS missing_privileges,
+           ARRAY(SELECT name FROM unnest(ARRAY['fsync', 'synchronous_commit']) AS name
+                 WHERE current_setting(name) = 'off') AS weak_settings
+    """  # noqa: S608 - the name of our own table
+)
+
+REMEDIES = {
+    "28": "correct the user or the password in --database-url",
+    "3D": "create the database, or name another one in --database-url",
+    "53": "free some, or raise the limit of the database",
+    "42501": f"GRANT SELECT ON {VERSION_TABLE} and SELECT, INSERT, DELETE ON {TABLE} to it",
+}
+UNREACHABLE_REMEDY = "start it, or correct --database-url"
+
+
+@dataclass(frozen=True)
+class PostgresqlState:
+    """What PostgreSQL says about itself and the role of the service."""
+
+    is_standby: bool
+    is_read_only: bool
+    encoding: str
+    role: str
+    missing_privileges: Sequence[str]
+    weak_settings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """A database with its version and revision, as far as they are known, and the reason why it cannot serve."""
+
+    database: str
+    schema: str | None = None
+    reason: str | None = None
+
+
+class ReadinessCheck:
+    """Checks a database on a connection of its own: requests never wait for it, nor it for them.
+
+    Callers that come at the same time share one check, and its result is reused for a second.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.current: asyncio.Task[Readiness] | None = None
+        self.ended = -inf
+
+    async def __call__(self) -> Readiness:
+        """Return the state of the database, at most a second old."""
+        if self.current is None or (self.current.done() and monotonic() - self.ended >= FRESH_SECONDS):
+            self.current = asyncio.create_task(self.check())
+        return await asyncio.shield(self.current)
+
+    async def check(self) -> Readiness:
+        """Query the database, and note when that ended."""
+        try:
+            return await query_readiness(self.database)
+        finally:
+            self.ended = monotonic()
+
+
+async def query_readiness(database: Database) -> Readiness:
+    """Query a database for its version, its schema, and what could keep it from serving.
+
+    The connection of a database that cannot serve is closed, so that the next check may find another server.
+    """
+    try:
+        async with database.probe_connection() as connection:
+            readiness = await readiness_on(connection)
+            if readiness.reason:
+                await connection.invalidate()
+            return readiness
+    except Exception as error:
+        if not isinstance(error, DatabaseError | SQLAlchemyError | OSError):
+            raise
+        logger.warning("not ready: %s", describe_cause(error))
+        return Readiness(database.kind, reason=with_remedy(error))
+
+
+async def readiness_on(connection: AsyncConnection) -> Readiness:
+    """Query the database of a connection."""
+    is_postgresql = connection.dialect.name == "postgresql"
+    row = (await connection.execute(POSTGRESQL_STATE)).mappings().one() if is_postgresql else None
+    state = PostgresqlState(**row) if row else None
+    schema = await connection.run_sync(revision_of)
+    reason = (
+        (state and unable_to_write(state))
+        or schema_mismatch(schema)
+        or await connection.run_sync(missing_table)
+        or (state and (missing_privileges(state) or weakness(state)))
+    )
+    return Readiness(product_of(connection), schema, reason)
+
+
+def product_of(connection: AsyncConnection) -> str:
+    """Return the name and version of the database."""
+    version = connection.dialect.server_version_info or ()
+    return f"{connection.dialect.name} {'.'.join(map(str, version))}"
+
+
+def unable_to_write(state: PostgresqlState) -> str | None:
+    """Explain why a server takes no writes, or not every text."""
+    if state.is_standby:
+        return "the database is a standby: name the primary in --database-url"
+    if state.is_read_only:
+        return "the database is read-only: ALTER SYSTEM SET default_transaction_read_only = off, or that of its role"
+    if state.encoding != ENCODING:
+        return (
+            f"the encoding of the database is {state.encoding}, which cannot hold every text: create it in {ENCODING}"
+        )
+    return None
+
+
+def missing_table(connection: Connection) -> str | None:
+    """Explain that there is no table of records, though the schema is the right one."""
+    if inspect(connection).has_table(TABLE):
+        return None
+    return f"the table {TABLE} is missing, or in a schema that the role may not use: restore it from a backup"
+
+
+def missing_privileges(state: PostgresqlState) -> str | None:
+    """Name the privileges that the role lacks."""
+    if not state.missing_privileges:
+        return None
+    names = ", ".join(state.missing_privileges)
+    return f'the role "{state.role}" lacks privileges: GRANT {names} ON {TABLE} TO "{state.role}"'
+
+
+def weakness(state: PostgresqlState) -> str | None:
+    """Describe the settings under which the database can lose what it has acknowledged."""
+    settings = state.weak_settings
+    if not settings:
+        return None
+    return f"{' and '.join(settings)} off: an acknowledged record could be lost; ALTER SYSTEM SET {settings[0]} = on"
+
+
+def with_remedy(error: Exception) -> str:
+    """Describe an error of the database, and what to do."""
+    state = sqlstate(error)
+    remedy = REMEDIES.get(state) or REMEDIES.get(state[:2]) or (UNREACHABLE_REMEDY if is_disconnection(error) else "")
+    return f"{describe(error)}: {remedy}" if remedy else describe(error)
