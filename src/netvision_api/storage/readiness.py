@@ -47,15 +47,15 @@ UNREACHABLE_REMEDY = "start it, or correct --database-url"
 
 
 @dataclass(frozen=True)
-class PostgresqlState:
-    """What PostgreSQL says about itself and the role of the service."""
+class ServerState:
+    """What PostgreSQL says about itself and the role of the service; SQLite has none of these troubles."""
 
-    is_standby: bool
-    is_read_only: bool
-    encoding: str
-    role: str
-    missing_privileges: Sequence[str]
-    weak_settings: Sequence[str]
+    is_standby: bool = False
+    is_read_only: bool = False
+    encoding: str = ENCODING
+    role: str = ""
+    missing_privileges: Sequence[str] = ()
+    weak_settings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,23 @@ async def query_readiness(database: Database) -> Readiness:
 
 async def readiness_on(connection: AsyncConnection) -> Readiness:
     """Query the database of a connection."""
-    is_postgresql = connection.dialect.name == "postgresql"
-    row = (await connection.execute(POSTGRESQL_STATE)).mappings().one() if is_postgresql else None
-    state = PostgresqlState(**row) if row else None
+    state = await server_state(connection)
     schema = await connection.run_sync(revision_of)
     reason = (
-        (state and unable_to_write(state))
+        unable_to_write(state)
         or schema_mismatch(schema)
         or await connection.run_sync(missing_table)
-        or (state and (missing_privileges(state) or weakness(state)))
+        or missing_privileges(state)
+        or weakness(state)
     )
     return Readiness(product_of(connection), schema, reason)
+
+
+async def server_state(connection: AsyncConnection) -> ServerState:
+    """Query the state of the server of a connection."""
+    if connection.dialect.name != "postgresql":
+        return ServerState()
+    return ServerState(**(await connection.execute(POSTGRESQL_STATE)).mappings().one())
 
 
 def product_of(connection: AsyncConnection) -> str:
@@ -131,16 +137,14 @@ def product_of(connection: AsyncConnection) -> str:
     return f"{connection.dialect.name} {'.'.join(map(str, version))}"
 
 
-def unable_to_write(state: PostgresqlState) -> str | None:
+def unable_to_write(state: ServerState) -> str | None:
     """Explain why a server takes no writes, or not every text."""
     if state.is_standby:
         return "the database is a standby: name the primary in --database-url"
     if state.is_read_only:
         return "the database is read-only: ALTER SYSTEM SET default_transaction_read_only = off, or that of its role"
     if state.encoding != ENCODING:
-        return (
-            f"the encoding of the database is {state.encoding}, which cannot hold every text: create it in {ENCODING}"
-        )
+        return f"the encoding of the database is {state.encoding}, which cannot hold every text: use one in {ENCODING}"
     return None
 
 
@@ -151,7 +155,7 @@ def missing_table(connection: Connection) -> str | None:
     return f"the table {TABLE} is missing, or in a schema that the role may not use: restore it from a backup"
 
 
-def missing_privileges(state: PostgresqlState) -> str | None:
+def missing_privileges(state: ServerState) -> str | None:
     """Name the privileges that the role lacks."""
     if not state.missing_privileges:
         return None
@@ -159,7 +163,7 @@ def missing_privileges(state: PostgresqlState) -> str | None:
     return f'the role "{state.role}" lacks privileges: GRANT {names} ON {TABLE} TO "{state.role}"'
 
 
-def weakness(state: PostgresqlState) -> str | None:
+def weakness(state: ServerState) -> str | None:
     """Describe the settings under which the database can lose what it has acknowledged."""
     settings = state.weak_settings
     if not settings:
