@@ -32,7 +32,6 @@ class QuietServer(uvicorn.Server):
 def served(settings: Settings) -> Iterator[str]:
     """Serve in a thread, over a real socket; yields the URL."""
     config = uvicorn_config(settings)
-    config.log_config = None
     with listening_socket(settings) as listener:
         server = QuietServer(config)
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -77,7 +76,7 @@ class ServerProcess:
     def url(self) -> str:
         """Wait for the line that says where the server listens."""
         wait_until(lambda: "listening on" in self.said or self.process.poll() is not None)
-        found = re.search(r"listening on (\S+)", self.said)
+        found = re.search(r'listening on (http:[^\s"]+)', self.said)
         assert found, self.said
         return found[1]
 

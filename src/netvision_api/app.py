@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from netvision_api.http.access_log import AccessLogMiddleware
 from netvision_api.http.admission import AdmissionMiddleware
 from netvision_api.http.documentation import serve_page
 from netvision_api.http.health import HealthController
@@ -53,6 +54,8 @@ def create_app(settings: Settings) -> Litestar:
     # Litestar's own middleware runs after its router, and so never for a path that the router does not know.
     handler = AccessMiddleware(AdmissionMiddleware(app.asgi_handler, settings), settings)
     app.asgi_handler = MetricsMiddleware(HeadersMiddleware(handler), metrics)
+    if settings.access_log:
+        app.asgi_handler = AccessLogMiddleware(app.asgi_handler)
     return app
 
 

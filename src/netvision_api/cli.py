@@ -73,16 +73,16 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
+    from netvision_api.logs import notices
     from netvision_api.server import StartupError
     from netvision_api.server import serve as run
     from netvision_api.storage.errors import StorageError
 
-    if settings.is_sqlite:
-        print(f"database: {settings.sqlite_path}", file=sys.stderr)
     try:
         run(settings, until_stdin_closes=until_stdin_closes)
     except (StartupError, StorageError) as error:
-        fail(f"{error}.")
+        notices.error("%s.", error)
+        raise typer.Exit(1) from error
 
 
 @app.command(cls=Command, epilog="netvision-api openapi > openapi.json")

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging.config
 import multiprocessing.connection
 import os
 import signal
@@ -20,7 +21,7 @@ from netvision_api.app import create_app
 from netvision_api.http.connections import raise_file_limit
 from netvision_api.http.metrics import shared_by_workers
 from netvision_api.http.protocol import protocol
-from netvision_api.logs import logging_config
+from netvision_api.logs import logging_config, notices
 from netvision_api.settings import Settings
 from netvision_api.storage.database import sqlite_file_lock
 from netvision_api.storage.revisions import upgrade
@@ -71,11 +72,15 @@ class Workers(Multiprocess):
 
 def announce(url: str) -> None:
     """Announce that requests are served from now on."""
-    print(f"listening on {url}", file=sys.stderr, flush=True)
+    notices.info("documentation: %s/schema", url)
+    notices.info("listening on %s", url)
 
 
 def serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
     """Serve until a signal to stop; raises StartupError, DatabaseFileError or MigrationError if it cannot start."""
+    logging.config.dictConfig(logging_config(settings))
+    if settings.is_sqlite:
+        notices.info("database: %s", settings.sqlite_path)
     raise_file_limit()
     with sqlite_file_lock(settings), listening_socket(settings) as listener:
         if settings.is_sqlite and settings.migrates:
@@ -109,8 +114,8 @@ def uvicorn_config(settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        log_config=logging_config(settings),
-        access_log=settings.access_log,
+        log_config=None,
+        access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ceil(settings.grace) + 1,  # by then the protocol has ended what is in flight
@@ -123,6 +128,7 @@ def create_worker_app(settings: Settings) -> Litestar:
     Objects that exist by then are never freed, so the garbage collector need not search them during requests.
     """
     if parent := multiprocessing.parent_process():
+        logging.config.dictConfig(logging_config(settings))
         threading.Thread(target=stop_when_parent_exits, args=(parent.sentinel,), daemon=True).start()
     app = create_app(settings)
     gc.freeze()

@@ -27,7 +27,6 @@ from litestar.status_codes import (
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Scope, Send
 
 from netvision_api.http.headers import request_id
-from netvision_api.logs import RateLimitedLogger
 from netvision_api.storage.errors import (
     CommitOutcomeUnknownError,
     NoConnectionError,
@@ -37,7 +36,6 @@ from netvision_api.storage.errors import (
 )
 
 logger = logging.getLogger(__name__)
-throttled_logger = RateLimitedLogger(logger)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -128,14 +126,23 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
 def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Turn an exception into a problem response, and log what is not the client's fault."""
     problem = error if isinstance(error, Problem) else translate(error, request)
-    if problem.type is INTERNAL:
-        logger.error(
-            "request %s: %s (%s)", request_id(request.scope), problem.detail, describe_cause(error), exc_info=error
-        )
-    elif problem.type.status >= HTTP_500_INTERNAL_SERVER_ERROR:
-        message = f"{problem.detail} ({describe_cause(error)})"
-        throttled_logger.warning(message, request_id(request.scope))
+    if problem.type.status >= HTTP_500_INTERNAL_SERVER_ERROR:
+        log(problem, error, request_id(request.scope))
     return to_response(problem, request_id(request.scope))
+
+
+def log(problem: Problem, error: Exception, request_id: str) -> None:
+    """Log a failure under the id of its request, an unforeseen one with its traceback."""
+    is_unforeseen = problem.type is INTERNAL
+    logger.log(
+        logging.ERROR if is_unforeseen else logging.WARNING,
+        "request %s: %s (%s)",
+        request_id,
+        problem.detail,
+        describe_cause(error),
+        exc_info=error if is_unforeseen else None,
+        extra={"fields": {"request_id": request_id}},
+    )
 
 
 def to_response(problem: Problem, request_id: str) -> Response[bytes]:
