@@ -3,6 +3,7 @@
 Litestar and SQLAlchemy are imported by the commands that need them, so that help appears at once.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import typer
 
 from netvision_api import __version__
 from netvision_api.option_spec import options_of, variable
-from netvision_api.settings import Settings
+from netvision_api.settings import ConfigurationError, Settings
 from netvision_api.typer_options import Command, Group, Only, with_options
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -73,6 +74,8 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> None:
     """Run the service until Ctrl-C or SIGTERM."""
+    # Prometheus's client reads it when it is imported; a folder that others chose is not for this service.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from netvision_api.logs import notices
     from netvision_api.server import StartupError
     from netvision_api.server import serve as run
@@ -83,6 +86,9 @@ def serve(
     except (StartupError, StorageError) as error:
         notices.error("%s.", error)
         raise typer.Exit(1) from error
+    except ConfigurationError as error:
+        notices.error("%s.", error)
+        raise typer.Exit(2) from error
 
 
 @app.command(cls=Command, epilog="netvision-api openapi > openapi.json")

@@ -137,7 +137,7 @@ def create_worker_app(settings: Settings) -> Litestar:
 
 @contextlib.contextmanager
 def listening_socket(settings: Settings) -> Iterator[socket.socket]:
-    """Listen on the address of the settings; raises StartupError if that is not possible."""
+    """Listen on the address of the settings; raises StartupError or ConfigurationError if it cannot or must not."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -146,8 +146,9 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
         address = f"{settings.host} port {settings.port}"
         msg = f"cannot listen on {address} ({reason}); take another --port, or 0 for a free one"
         raise StartupError(msg) from error
-    listener.set_inheritable(True)
     with listener:
+        settings.check_exposure(listener.getsockname()[0])
+        listener.set_inheritable(True)
         yield listener
 
 

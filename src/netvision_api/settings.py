@@ -131,13 +131,22 @@ class Settings:
         if self.read_tokens and not self.tokens:
             msg = "a read token protects nothing while writing needs none: set NETVISION_TOKEN too"
             raise ConfigurationError(msg)
-        if not self.tokens and not is_loopback(self.host):
-            msg = (
-                f"{self.host} is not a loopback address, and anyone who reaches it could read and delete every record: "
-                "set NETVISION_TOKEN or --token-file; make a token with "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
-            raise ConfigurationError(msg)
+        if is_address(self.host):
+            self.check_exposure(self.host)
+
+    def check_exposure(self, address: str) -> None:
+        """Raise ConfigurationError if an address can be reached from elsewhere and no token is needed.
+
+        A name says nothing about that: the address to which it was bound does.
+        """
+        if self.tokens or ip_address(address).is_loopback:
+            return
+        msg = (
+            f"{address} is not a loopback address, and anyone who reaches it could read and delete every record: "
+            "set NETVISION_TOKEN or --token-file; make a token with "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+        raise ConfigurationError(msg)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -170,7 +179,8 @@ class Settings:
     def hosts(self) -> frozenset[str] | None:
         """Return the Hosts to serve in lower case, each with or without a port; None for any."""
         if self.allowed_hosts is None:
-            return frozenset(LOOPBACK_NAMES) | {bracketed(self.host)} if is_loopback(self.host) else None
+            is_local = not self.tokens or is_loopback(self.host)
+            return frozenset(LOOPBACK_NAMES) | {bracketed(self.host)} if is_local else None
         named = (name.strip().lower() for name in self.allowed_hosts.split(","))
         return frozenset(filter(None, named)) | {bracketed(self.host)}
 
@@ -208,8 +218,14 @@ def is_database_url(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
+    """Return whether an address, or a name by its meaning, is one that only this machine can reach."""
+    return ip_address(host).is_loopback if is_address(host) else host == "localhost"
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address, not a name."""
     try:
-        return ip_address(host).is_loopback
+        ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return False
+    return True

@@ -7,6 +7,7 @@ import pytest
 from netvision_api.settings import Settings
 from tests.api.services import service_on
 from tests.api.wire import exchange, statuses
+from tests.servers import server_process
 
 TOKEN = "t" * 32
 ANY_HOST = ["evil.example", "records.example:443", "192.0.2.1", "[::1]:8000", "localhost", "", "*"]
@@ -48,3 +49,18 @@ def test_bound_to_loopback_its_names_are_served_and_the_address_itself(host: str
     assert hosts
     assert hosts >= {"localhost", "127.0.0.1", "[::1]"}
     assert (f"[{host}]" if ":" in host else host) in hosts
+
+
+@pytest.mark.parametrize("name", ["", "0"])
+def test_a_name_that_stands_for_every_interface_is_refused_without_a_token(tmp_path: Path, name: str) -> None:
+    url = f"sqlite:///{tmp_path / 'records.db'}"
+    with server_process("--host", name, NETVISION_DATABASE_URL=url) as server:
+        assert server.wait() == 2
+        assert "0.0.0.0 is not a loopback address" in server.said
+
+
+def test_a_name_of_a_loopback_address_is_served_under_that_name(tmp_path: Path) -> None:
+    with service_on(tmp_path, host="127.1") as service:
+        assert service.url.startswith("http://127.0.0.1:")
+        assert service.request("GET", "/5", headers={"Host": "127.1"}).status_code == 200
+        assert service.request("GET", "/5", headers={"Host": "evil.example"}).status_code == 421

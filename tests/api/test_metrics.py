@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -92,6 +93,18 @@ def test_there_are_as_many_series_as_routes_for_any_requests(service: Service) -
 
 def test_nothing_is_in_flight_but_the_question(service: Service) -> None:
     assert samples(service.url, "netvision_requests_in_flight") == {("", "", ""): 1}
+
+
+def test_a_folder_that_others_chose_for_their_metrics_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / "gauge_livesum_999999999.db"
+    theirs.write_bytes(b"theirs")
+    environment = {"NETVISION_DATABASE_URL": f"sqlite:///{tmp_path / 'records.db'}"}
+    for folder in (tmp_path, tmp_path / "missing"):
+        with server_process(PROMETHEUS_MULTIPROC_DIR=str(folder), **environment) as server:
+            assert counts(server.url()) == {}
+            assert counts(server.url())["GET", "/metrics", "200"] == 1
+            assert server.stop() == 0
+    assert [file.name for file in tmp_path.glob("*") if "records.db" not in file.name] == [theirs.name]
 
 
 def test_each_of_several_workers_reports_for_all(postgresql: PostgresqlDatabase) -> None:

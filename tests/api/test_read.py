@@ -278,6 +278,8 @@ def test_a_single_record_in_csv_and_ndjson_loses_nothing(http: httpx.Client) -> 
         ("", "application/json"),
         (",;/q=", "application/json"),
         ("text/csv;q=much", "text/csv"),
+        (f"text/csv{',' * 1000}", "text/csv"),
+        (f"text/csv{',' * 60_000}", "application/json"),
     ],
 )
 def test_accept_chooses_the_format_and_json_is_the_last_resort(

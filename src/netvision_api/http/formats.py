@@ -54,6 +54,9 @@ NDJSON = Format(
 )
 CSV = Format("text/csv", CSV_HEAD, b"", b"", csv_rows, lambda record: CSV_HEAD + csv_rows([record]))
 
+MAX_ACCEPT = 2**10
+"""The longest Accept header in bytes that is parsed; a longer one gets JSON."""
+
 FORMATS = {format_.media_type: format_ for format_ in (JSON, NDJSON, CSV)}
 
 
@@ -62,7 +65,8 @@ is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
 
 def negotiate(request: Request[Any, Any, Any]) -> Format:
     """Return the format that the Accept header requests; JSON if it names none of ours."""
-    return format_for(header(request.scope, b"accept"))
+    accept = header(request.scope, b"accept")
+    return format_for(accept) if len(accept) <= MAX_ACCEPT else JSON
 
 
 @lru_cache(maxsize=256)  # clients send few different values, and send them often

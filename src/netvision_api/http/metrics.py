@@ -23,6 +23,8 @@ from netvision_api.http.paths import READ, route_of
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder of the files that workers share."""
 
+FOLDER_PREFIX = "netvision-metrics-"
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 CLIENT_CLOSED_REQUEST = 499
@@ -54,7 +56,9 @@ class Metrics:
         """Render the metrics of all workers."""
         if MULTIPROC_DIR not in os.environ:
             return generate_latest(self.registry)
-        remove_dead_workers(Path(os.environ[MULTIPROC_DIR]))
+        folder = Path(os.environ[MULTIPROC_DIR])
+        if folder.name.startswith(FOLDER_PREFIX):
+            remove_dead_workers(folder)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -97,7 +101,7 @@ def serve_metrics(metrics: NamedDependency[Metrics]) -> Response[bytes]:
 @contextmanager
 def shared_by_workers() -> Iterator[None]:
     """Give the workers that are started in this context a folder for their metrics."""
-    with TemporaryDirectory(prefix="netvision-metrics-") as folder:
+    with TemporaryDirectory(prefix=FOLDER_PREFIX) as folder:
         os.environ[MULTIPROC_DIR] = folder
         try:
             yield
