@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from netvision_api.http.access_log import AccessLogMiddleware
 from netvision_api.http.admission import AdmissionMiddleware
@@ -16,15 +19,16 @@ from netvision_api.http.middleware import AccessMiddleware, HeadersMiddleware
 from netvision_api.http.openapi import openapi_config, with_own_router
 from netvision_api.http.problems import handle_exception
 from netvision_api.http.records import RecordsController
-from netvision_api.settings import Settings
+from netvision_api.settings import Settings, settings_from_environment
 from netvision_api.storage.database import Database
 from netvision_api.storage.readiness import ReadinessCheck
 from netvision_api.storage.revisions import migration_task
 from netvision_api.storage.service import RecordService
 
 
-def create_app(settings: Settings) -> Litestar:
-    """Build the service; nothing is opened before it starts."""
+def create_app(settings: Settings | None = None) -> Litestar:
+    """Build the service, by default from the environment; nothing is opened before it starts."""
+    settings = settings or settings_from_environment()
     database = Database(settings)
     metrics = Metrics()
     dependencies = {
@@ -56,7 +60,14 @@ def create_app(settings: Settings) -> Litestar:
     app.asgi_handler = MetricsMiddleware(HeadersMiddleware(handler), metrics)
     if settings.access_log:
         app.asgi_handler = AccessLogMiddleware(app.asgi_handler)
+    if settings.forwarded_allow_ips:
+        app.asgi_handler = behind_proxies(app.asgi_handler, settings.forwarded_allow_ips)
     return app
+
+
+def behind_proxies(app: ASGIApp, trusted: str) -> ASGIApp:
+    """Take the client's address from the header of a proxy that is trusted."""
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted))
 
 
 def provide(value: object) -> Provide:

@@ -1,5 +1,6 @@
 """How uvicorn is run: the socket, the workers, the line that announces the URL, and the exit status."""
 
+import asyncio
 import contextlib
 import gc
 import logging.config
@@ -24,7 +25,9 @@ from netvision_api.http.protocol import protocol
 from netvision_api.logs import logging_config, notices
 from netvision_api.settings import Settings
 from netvision_api.storage.database import sqlite_file_lock
-from netvision_api.storage.revisions import upgrade
+from netvision_api.storage.errors import MigrationError
+from netvision_api.storage.readiness import readiness_of
+from netvision_api.storage.revisions import schema_mismatch, upgrade
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept: longer than by the client, so that a request never meets a closing one."""
@@ -83,8 +86,7 @@ def serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
         notices.info("database: %s", settings.sqlite_path)
     raise_file_limit()
     with sqlite_file_lock(settings), listening_socket(settings) as listener:
-        if settings.is_sqlite and settings.migrates:
-            upgrade(settings)
+        prepare_database(settings)
         if until_stdin_closes:
             threading.Thread(target=stop_at_end_of_stdin, daemon=True).start()
         url = url_of(listener)
@@ -96,6 +98,24 @@ def serve(settings: Settings, *, until_stdin_closes: bool = False) -> None:
                 Workers(config, [listener], url).run()
         else:
             run(config, url, [listener])
+
+
+def prepare_database(settings: Settings) -> None:
+    """Upgrade the schema if the settings require it and the database can be reached; else announce what is missing."""
+    if settings.is_sqlite and settings.migrates:
+        upgrade(settings)
+        return
+    state = asyncio.run(readiness_of(settings))
+    reason = state.reason
+    if settings.migrates and reason and reason == schema_mismatch(state.schema):
+        try:
+            upgrade(settings)
+        except MigrationError as error:
+            reason = str(error)
+        else:
+            return
+    if reason:
+        notices.warning("waiting for the database: %s", reason)
 
 
 def run(config: uvicorn.Config, url: str, sockets: list[socket.socket] | None = None) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ DOTENV = ".env"
 MAX_PORT = 65_535
 MIN_TOKEN_LENGTH = 32
 is_visible = re.compile(rb"[!-~]+").fullmatch
+is_root_path = re.compile(r"(/[A-Za-z0-9._~-]+)*").fullmatch
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -95,6 +96,10 @@ class Settings:
     allowed_hosts: Annotated[
         str | None, Access("Comma-separated Hosts to serve; by default, on loopback, its names.")
     ] = None
+    root_path: Annotated[str, Network("The path under which a proxy offers the service, for links: /records.")] = ""
+    forwarded_allow_ips: Annotated[
+        str | None, Network("Comma-separated addresses or networks of proxies whose X-Forwarded-For is believed.")
+    ] = None
     log_level: Annotated[LogLevel, Logging("The least severe messages to log.", is_negatable=False)] = "info"
     log_format: Annotated[LogFormat, Logging("Log lines as text or as JSON.", is_negatable=False)] = "text"
     access_log: Annotated[bool, Logging("Log every request.")] = False
@@ -119,11 +124,8 @@ class Settings:
         if not 0 <= self.port <= MAX_PORT:
             msg = f"--port must be from 0 to {MAX_PORT}, not {self.port}"
             raise ConfigurationError(msg)
-        if self.is_sqlite and self.sqlite_path is None:
-            msg = "an SQLite database must be a file: sqlite:///path/to/netvision.db"
-            raise ConfigurationError(msg)
-        if self.is_sqlite and self.workers > 1:
-            msg = "SQLite has one writer, so it allows one worker: take --workers 1, or PostgreSQL"
+        if not is_root_path(self.root_path):
+            msg = f"--root-path must look like /records, without a slash at its end, not {self.root_path!r}"
             raise ConfigurationError(msg)
         if self.reload and self.workers > 1:
             msg = "--reload requires --workers 1"
@@ -131,8 +133,29 @@ class Settings:
         if self.read_tokens and not self.tokens:
             msg = "a read token protects nothing while writing needs none: set NETVISION_TOKEN too"
             raise ConfigurationError(msg)
+        if self.is_sqlite:
+            self.check_sqlite()
+        self.check_proxies()
         if is_address(self.host):
             self.check_exposure(self.host)
+
+    def check_sqlite(self) -> None:
+        """Reject what SQLite cannot do."""
+        if self.sqlite_path is None:
+            msg = "an SQLite database must be a file: sqlite:///path/to/netvision.db"
+            raise ConfigurationError(msg)
+        if self.workers > 1:
+            msg = "SQLite has one writer, so it allows one worker: take --workers 1, or PostgreSQL"
+            raise ConfigurationError(msg)
+
+    def check_proxies(self) -> None:
+        """Reject what is no address of a proxy: it would never be believed, without a word."""
+        for address in (self.forwarded_allow_ips or "*").split(","):
+            try:
+                _ = address.strip() == "*" or ip_network(address.strip())
+            except ValueError as error:
+                msg = f"--forwarded-allow-ips must name addresses or networks, or be *, not {address.strip()!r}"
+                raise ConfigurationError(msg) from error
 
     def check_exposure(self, address: str) -> None:
         """Raise ConfigurationError if an address can be reached from elsewhere and no token is needed.
@@ -183,6 +206,30 @@ class Settings:
             return frozenset(LOOPBACK_NAMES) | {bracketed(self.host)} if is_local else None
         named = (name.strip().lower() for name in self.allowed_hosts.split(","))
         return frozenset(filter(None, named)) | {bracketed(self.host)}
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings from variables alone, as `serve` does without options; raises ConfigurationError."""
+    import typer
+
+    from netvision_api.typer_options import with_options
+
+    read: list[Settings] = []
+    program = typer.Typer(pretty_exceptions_enable=False)
+
+    @program.command()
+    @with_options
+    def take(*, settings: Settings) -> None:
+        read.append(settings)
+
+    try:
+        program([], standalone_mode=False)
+    except typer.BadParameter as error:
+        raise ConfigurationError(error.format_message()) from error
+    if not read:
+        msg = "the settings in the environment cannot work together"
+        raise ConfigurationError(msg)
+    return read[0]
 
 
 def tokens_of(value: str | None, file: Path | None, variable: str) -> Tokens:

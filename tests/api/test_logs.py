@@ -121,6 +121,15 @@ def test_every_line_is_json_with_rfc_3339_times_and_the_fields_of_each_request(u
     assert request["request_id"] == "mine"
 
 
+@pytest.mark.parametrize(("trusted", "client"), [("127.0.0.0/8", "192.0.2.7"), ("192.0.2.0/24", "127.0.0.1")])
+def test_the_client_that_a_proxy_names_is_logged_if_the_proxy_is_trusted(url: str, trusted: str, client: str) -> None:
+    arguments = ("--access-log", "--forwarded-allow-ips", trusted)
+    with server_process(*arguments, NETVISION_DATABASE_URL=url) as server:
+        httpx.get(f"{server.url()}/5", headers={"X-Forwarded-For": "203.0.113.9, 192.0.2.7"})
+        assert server.stop() == 0
+        assert f"{client} GET /5 200" in server.lines[-1]
+
+
 def test_the_reason_why_it_cannot_start_is_json_too(tmp_path: Path) -> None:
     with server_process("--log-format", "json", NETVISION_DATABASE_URL=f"sqlite:///{tmp_path}") as server:
         assert server.wait() == 1

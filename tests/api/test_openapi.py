@@ -7,6 +7,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from jsonschema_rs import Draft202012Validator
 from schemathesis import Case, GenerationMode, Response
 from schemathesis.checks import not_a_server_error
 from schemathesis.engine.recorder import ScenarioRecorder
@@ -14,20 +15,20 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from netvision_api import __version__
+from netvision_api.app import create_app
+from netvision_api.http.openapi import document_of
+from netvision_api.settings import Settings
 from tests.api.services import service_on
 from tests.databases import AnyDatabase
 
 OPERATIONS = [
     ("/new", "POST"),
     ("/all", "GET"),
-    ("/all", "HEAD"),
     ("/{key}", "GET"),
-    ("/{key}", "HEAD"),
     ("/{key}", "DELETE"),
     ("/health/live", "GET"),
-    ("/health/live", "HEAD"),
     ("/health/ready", "GET"),
-    ("/health/ready", "HEAD"),
+    ("/metrics", "GET"),
 ]
 TOKEN = "t" * 32
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -80,10 +81,32 @@ def test_the_document_declares_every_endpoint(document: dict[str, Any]) -> None:
     assert {(path, method) for path, method, _ in operations(document)} == set(OPERATIONS)
 
 
-def test_every_operation_has_a_name_of_its_own_and_a_summary(document: dict[str, Any]) -> None:
-    names = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(set(names)) == len(names)
-    assert all(operation["summary"] for _, _, operation in operations(document))
+def test_every_operation_has_a_name_and_a_summary_of_its_own_for_people(document: dict[str, Any]) -> None:
+    for member in ("operationId", "summary"):
+        names = [operation[member] for _, _, operation in operations(document)]
+        assert len(set(names)) == len(names) == len(OPERATIONS)
+    assert all(" " in operation["summary"] for _, _, operation in operations(document))
+    assert "A 2xx is a promise" in document["info"]["description"]
+
+
+def test_a_key_says_both_of_its_meanings(document: dict[str, Any]) -> None:
+    count, uuid = document["paths"]["/{key}"]["get"]["parameters"][0]["schema"]["oneOf"]
+    assert "first records" in count["description"]
+    assert "record with this uuid" in uuid["description"]
+
+
+def test_every_body_and_response_has_an_example_that_its_schema_allows(document: dict[str, Any]) -> None:
+    checked = 0
+    for path, method, operation in operations(document):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for body in (*bodies, *operation["responses"].values()):
+            for media_type, content in body["content"].items():
+                assert content["examples"], (path, method, media_type)
+                schema = {**content["schema"], "components": document["components"]}
+                for example in content["examples"].values():
+                    Draft202012Validator(schema).validate(example["value"])
+                    checked += 1
+    assert checked > len(OPERATIONS)
 
 
 def test_what_was_stored_links_to_reading_and_deleting_it(document: dict[str, Any]) -> None:
@@ -96,7 +119,7 @@ def test_what_was_stored_links_to_reading_and_deleting_it(document: dict[str, An
 
 def test_records_are_declared_in_three_formats(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
-        if not path.startswith("/health"):
+        if not path.startswith(("/health", "/metrics")):
             assert set(operation["responses"]["200"]["content"]) == RECORD_FORMATS, (path, method)
 
 
@@ -165,5 +188,10 @@ def test_an_operation_requires_a_token_exactly_as_documented(protected: OpenApiS
     check()
 
 
-def test_the_document_of_a_service_without_tokens_requires_none(document: dict[str, Any]) -> None:
-    assert "security" not in document
+@pytest.mark.parametrize("token", [None, TOKEN], ids=["open", "protected"])
+def test_every_operation_says_whether_it_needs_a_token(token: str | None) -> None:
+    document = document_of(create_app(Settings(token=token)))
+    for path, _, operation in operations(document):
+        is_optional = token is None or path.startswith("/health")
+        assert operation["security"] == ([{}, {"bearer": []}] if is_optional else [{"bearer": []}]), path
+    assert "bearer" in document["components"]["securitySchemes"]

@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from io import StringIO
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from netvision_api.settings import Settings
 from netvision_api.storage.revisions import upgrade
+from tests.api.services import service_on
 from tests.databases import AnyDatabase
 from tests.servers import served
 
@@ -386,3 +388,11 @@ def test_a_stream_that_cannot_go_on_is_aborted_rather_than_ended(empty_database:
             for number, _ in enumerate(answer.iter_bytes()):
                 if number == 0:
                     rename_table(empty_database)
+
+
+def test_links_have_the_path_under_which_a_proxy_offers_the_service(tmp_path: Path) -> None:
+    with service_on(tmp_path, root_path="/behind/a-proxy") as service:
+        service.request("POST", "/new", json=[{"text": "a"}])
+        assert service.request("GET", "/1").headers["link"].startswith("</behind/a-proxy/1?after=")
+        document = service.request("GET", "/schema/openapi.json").json()
+        assert document["servers"] == [{"url": "/behind/a-proxy"}]

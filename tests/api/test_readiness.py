@@ -9,24 +9,16 @@ from sqlalchemy import make_url
 
 from netvision_api.settings import Settings
 from netvision_api.storage.database import Database
-from netvision_api.storage.readiness import Readiness, ReadinessCheck, query_readiness
+from netvision_api.storage.readiness import Readiness, ReadinessCheck, readiness_of
 from netvision_api.storage.revisions import head, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 
 ROLE = "netvision_reader"
 
 
-def readiness_of(url: str) -> Readiness:
+def check(url: str) -> Readiness:
     """Check a database once."""
-
-    async def check() -> Readiness:
-        database = Database(Settings(database_url=url, pool_timeout=2))
-        try:
-            return await query_readiness(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(check())
+    return asyncio.run(readiness_of(Settings(database_url=url)))
 
 
 @pytest.fixture
@@ -53,9 +45,9 @@ def test_what_keeps_postgresql_from_serving_is_named(
 ) -> None:
     database = postgresql.sibling("netvision_unready")
     upgrade(Settings(database_url=database.url))
-    assert readiness_of(database.url).reason is None
+    assert check(database.url).reason is None
     database.execute(spoil.format(name=make_url(database.url).database))
-    reason = readiness_of(database.url).reason or ""
+    reason = check(database.url).reason or ""
     assert all(word in reason for word in words), reason
 
 
@@ -64,18 +56,18 @@ def test_an_encoding_that_cannot_hold_every_text_is_not_ready(postgresql: Postgr
     name = make_url(database.url).database
     postgresql.execute(f'DROP DATABASE "{name}"')
     postgresql.execute(f"CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
-    assert "SQL_ASCII" in (readiness_of(database.url).reason or "")
+    assert "SQL_ASCII" in (check(database.url).reason or "")
 
 
 def test_a_role_learns_which_privileges_it_lacks(postgresql: PostgresqlDatabase, limited_role: str) -> None:
     database = postgresql.sibling("netvision_limited")
     upgrade(Settings(database_url=database.url))
     url = make_url(database.url).set(username=limited_role).render_as_string(hide_password=False)
-    assert "GRANT SELECT ON alembic_version" in (readiness_of(url).reason or "")
+    assert "GRANT SELECT ON alembic_version" in (check(url).reason or "")
     database.execute(f"GRANT SELECT ON alembic_version, records TO {limited_role}")
-    assert f'GRANT INSERT, DELETE ON records TO "{limited_role}"' in (readiness_of(url).reason or "")
+    assert f'GRANT INSERT, DELETE ON records TO "{limited_role}"' in (check(url).reason or "")
     database.execute(f"GRANT INSERT, DELETE ON records TO {limited_role}")
-    assert readiness_of(url).reason is None
+    assert check(url).reason is None
     database.execute(f"DROP OWNED BY {limited_role}")
 
 
@@ -91,16 +83,16 @@ def test_a_refusal_to_connect_comes_with_its_remedy(
     postgresql: PostgresqlDatabase, change: dict[str, str], words: list[str]
 ) -> None:
     url = make_url(postgresql.url).set(**change).render_as_string(hide_password=False)  # type: ignore[arg-type]
-    reason = readiness_of(url).reason or ""
+    reason = check(url).reason or ""
     assert all(word in reason for word in words), reason
 
 
 def test_a_table_that_is_missing_is_named_on_sqlite_too(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "records.db")
     upgrade(Settings(database_url=database.url))
-    assert readiness_of(database.url).reason is None
+    assert check(database.url).reason is None
     database.execute("DROP TABLE records")
-    assert "table records is missing" in (readiness_of(database.url).reason or "")
+    assert "table records is missing" in (check(database.url).reason or "")
 
 
 @pytest.mark.anyio

@@ -16,9 +16,17 @@ from litestar.exceptions import LitestarDeprecationWarning
 
 from netvision_api import __version__
 from netvision_api.app import create_app
-from netvision_api.settings import Settings
+from netvision_api.settings import ConfigurationError, Settings
 from tests.databases import AnyDatabase, PostgresqlDatabase
-from tests.servers import ServerProcess, clean_environment, invoke_api, netvision_api, server_process, wait_until
+from tests.servers import (
+    ServerProcess,
+    clean_environment,
+    invoke_api,
+    netvision_api,
+    server_process,
+    variables,
+    wait_until,
+)
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 HALF_A_HEAD = b"GET /5 HTTP/1.1\r\nHost: local"
@@ -144,6 +152,9 @@ def test_a_folder_that_does_not_exist_yet_is_made(tmp_path: Path) -> None:
         (["--max-text", "-5"], "-5"),
         (["--port", "70000"], "70000"),
         (["--log-level", "loud"], "loud"),
+        (["--root-path", "records"], "--root-path"),
+        (["--root-path", "/records/"], "--root-path"),
+        (["--forwarded-allow-ips", "127.0.0.1,proxy"], "'proxy'"),
         (["--no-such-option"], "--no-such-option"),
         (["extra"], "extra"),
     ],
@@ -204,6 +215,8 @@ def test_postgresql_that_is_away_at_start_is_waited_for() -> None:
         port = free.getsockname()[1]
     away = f"postgresql://nobody@127.0.0.1:{port}/netvision"
     with server_process("--migrate", NETVISION_DATABASE_URL=away) as server:
+        assert server.url()
+        assert "waiting for the database: The database is unreachable: start it" in server.said
         assert httpx.get(f"{server.url()}/health/live").status_code == 200
         ready = httpx.get(f"{server.url()}/health/ready")
         assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
@@ -216,6 +229,7 @@ def test_a_server_that_waits_for_its_schema_serves_once_it_is_there(postgresql: 
     database = postgresql.sibling("netvision_late")
     with server_process(NETVISION_DATABASE_URL=database.url) as server:
         assert httpx.get(f"{server.url()}/health/ready").status_code == 503
+        assert "waiting for the database: schema at none, needs 0002: run `netvision-api db upgrade`" in server.said
         assert netvision_api("db", "upgrade", NETVISION_DATABASE_URL=database.url).returncode == 0
         wait_until_ready(server)
         assert httpx.post(f"{server.url()}/new", json=[]).status_code == 200
@@ -261,6 +275,24 @@ def test_the_application_uses_nothing_that_is_deprecated(url: str) -> None:
         assert create_app(Settings(database_url=url)).openapi_schema
 
 
+def test_the_application_takes_its_settings_from_the_environment_unless_it_is_given_some(url: str) -> None:
+    environment = {"NETVISION_DATABASE_URL": url, "NETVISION_GRACE": "20s", "NETVISION_TOKEN": "t" * 32}
+    with variables(clean_environment() | environment):
+        settings = create_app().state.settings
+        assert settings == Settings(database_url=url, grace=20, token="t" * 32)
+    with variables(clean_environment() | {"NETVISION_GRACE": "soon"}), pytest.raises(ConfigurationError, match="soon"):
+        create_app()
+
+
+def test_litestars_own_command_works_on_the_application(url: str) -> None:
+    environment = {"LITESTAR_APP": "netvision_api.app:create_app", "NETVISION_DATABASE_URL": url}
+    command = [sys.executable, "-m", "litestar", "routes"]
+    shown = subprocess.run(
+        command, env=clean_environment() | environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "/new" in shown.stdout
+
+
 def test_openapi_prints_the_document() -> None:
     result = invoke_api("openapi")
     assert (result.returncode, result.stderr) == (0, "")
@@ -269,7 +301,8 @@ def test_openapi_prints_the_document() -> None:
 
 def test_the_schema_is_upgraded_at_start_with_migrate(empty_database: AnyDatabase) -> None:
     with server_process("--migrate", NETVISION_DATABASE_URL=empty_database.url) as server:
-        wait_until_ready(server)
+        assert httpx.get(f"{server.url()}/health/ready").status_code == 200
+        assert "waiting" not in server.said
         assert empty_database.count() == 0
 
 
@@ -284,7 +317,7 @@ def test_permanent_objects_are_never_searched_for_garbage(url: str) -> None:
     program = f"""
 import gc
 from netvision_api.server import create_worker_app
-from netvision_api.settings import Settings
+from netvision_api.settings import ConfigurationError, Settings
 app = create_worker_app(Settings(database_url="{url}"))
 print(len(gc.get_objects()) / gc.get_freeze_count())
 """

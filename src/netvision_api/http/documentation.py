@@ -10,6 +10,7 @@ from typing import Any
 from litestar import Request, Response, route
 
 from netvision_api.http.headers import CONTENT_SECURITY_POLICY
+from netvision_api.http.openapi import document_of
 from netvision_api.http.paths import READ
 
 STYLE = """
@@ -39,7 +40,7 @@ PAGE = """<!doctype html>
 @route("/schema", http_method=READ, include_in_schema=False, sync_to_thread=False)
 def serve_page(request: Request[Any, Any, Any]) -> Response[str]:
     """Return the documentation page."""
-    page = render(request.app.openapi_schema.to_schema())
+    page = render(document_of(request.app))
     return Response(page, media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
 
@@ -56,13 +57,13 @@ def render(document: dict[str, Any]) -> str:
 
 
 def operations(paths: dict[str, Any]) -> Iterator[str]:
-    """Render every operation; HEAD is left out, as it exists for every GET."""
+    """Render every operation."""
     for path, methods in sorted(paths.items()):
         for method, operation in methods.items():
-            if method != "head":
-                yield f"<h2>{method.upper()} {escape(path)}</h2>\n<p>{prose(operation['description'])}</p>"
-                yield table(parameters(operation))
-                yield table(responses(operation))
+            yield f"<h2>{method.upper()} {escape(path)}</h2>"
+            yield f"<p><strong>{escape(operation['summary'])}.</strong> {prose(operation['description'])}</p>"
+            yield table(parameters(operation))
+            yield table(responses(operation))
 
 
 def parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,17 +5,14 @@ from typing import Any
 import msgspec
 from litestar import Controller, Request, Response, route
 from litestar.di import NamedDependency
-from litestar.openapi import ResponseSpec
-from litestar.openapi.spec import SecurityRequirement
+from litestar.openapi.spec import Example
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from netvision_api import __version__
 from netvision_api.http.middleware import may_read
-from netvision_api.http.openapi import BEARER
+from netvision_api.http.openapi import OPTIONAL_TOKEN, described
 from netvision_api.http.paths import READ
 from netvision_api.storage.readiness import ReadinessCheck
-
-WITH_OR_WITHOUT_TOKEN: list[SecurityRequirement] = [{}, {BEARER: []}]
 
 
 class Liveness(msgspec.Struct):
@@ -34,14 +31,25 @@ class Readiness(msgspec.Struct, omit_defaults=True):
     reason: str | None = None
 
 
+READY = Readiness("ready", __version__, "postgresql 18.4", "0002")
+NOT_READY = Readiness("not ready", __version__, "postgresql", reason="The database is unreachable")
+
+
 class HealthController(Controller):
     """Respond to the probes of a supervisor or load balancer."""
 
     path = "/health"
-    tags = ("health",)
-    security = WITH_OR_WITHOUT_TOKEN
+    tags = ("operation",)
+    security = OPTIONAL_TOKEN
 
-    @route("/live", http_method=READ, opt={"name": "live"}, sync_to_thread=False)
+    @route(
+        "/live",
+        http_method=READ,
+        opt={"name": "checkLiveness"},
+        summary="Check liveness",
+        responses={200: described("The process runs.", Liveness, Example(value=Liveness()))},
+        sync_to_thread=False,
+    )
     def live(self) -> Liveness:
         """Respond as long as the process runs; nothing else is touched."""
         return Liveness()
@@ -49,8 +57,12 @@ class HealthController(Controller):
     @route(
         "/ready",
         http_method=READ,
-        opt={"name": "ready"},
-        responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not ready, with the reason.")},
+        opt={"name": "checkReadiness"},
+        summary="Check readiness",
+        responses={
+            200: described("Ready.", Readiness, Example(value=READY)),
+            503: described("Not ready, with the reason.", Readiness, Example(value=NOT_READY)),
+        },
     )
     async def ready(
         self,

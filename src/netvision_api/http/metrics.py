@@ -14,10 +14,12 @@ from time import perf_counter
 
 from litestar import Response, route
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from netvision_api.http.openapi import described, problem_responses
 from netvision_api.http.paths import READ, route_of
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -29,6 +31,12 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 CLIENT_CLOSED_REQUEST = 499
 """The status of a request whose client left before the response began; nginx's number and name."""
+
+EXAMPLE = """
+# HELP netvision_requests_in_flight Requests that are being served.
+# TYPE netvision_requests_in_flight gauge
+netvision_requests_in_flight 1.0
+""".lstrip()
 
 
 class Metrics:
@@ -92,9 +100,20 @@ class MetricsMiddleware:
             seconds.observe(perf_counter() - began)
 
 
-@route("/metrics", http_method=READ, include_in_schema=False, sync_to_thread=False)
+@route(
+    "/metrics",
+    http_method=READ,
+    opt={"name": "readMetrics"},
+    tags=("operation",),
+    summary="Read the metrics",
+    responses={
+        200: described("The metrics of all workers.", str, Example(value=EXAMPLE), media_type="text/plain"),
+        **problem_responses(),
+    },
+    sync_to_thread=False,
+)
 def serve_metrics(metrics: NamedDependency[Metrics]) -> Response[bytes]:
-    """Return the metrics."""
+    """Return the metrics for Prometheus: requests by method, route and status, their durations, and those in flight."""
     return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
 
 

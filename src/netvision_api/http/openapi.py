@@ -1,8 +1,9 @@
 """The OpenAPI document: what Litestar cannot derive from a signature, and the endpoint that serves it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from json import dumps
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router, route
@@ -12,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import (
     Components,
+    Example,
     License,
     Link,
     OpenAPIHeader,
@@ -21,34 +23,91 @@ from litestar.openapi.spec import (
     Operation,
     RequestBody,
     Schema,
+    SecurityRequirement,
     SecurityScheme,
+    Server,
+    Tag,
 )
 from litestar.plugins import InitPlugin
-from litestar.serialization import encode_json
+from litestar.serialization import decode_json, encode_json
 
 from netvision_api import __version__
 from netvision_api.http.paths import COUNT_PATTERN, READ, UUID_PATTERN
 from netvision_api.http.problems import (
+    DATABASE_UNAVAILABLE,
     FORBIDDEN,
     HOST_NOT_ALLOWED,
     INTERNAL,
     MEDIA_TYPE,
+    NOT_SAVED,
     OVERLOADED,
     UNAUTHORIZED,
+    Problem,
     ProblemDetails,
     ProblemType,
+    encode,
 )
 from netvision_api.settings import Settings
+from netvision_api.storage.models import StoredRecord
 
 COMMON_PROBLEMS = (UNAUTHORIZED, FORBIDDEN, HOST_NOT_ALLOWED, OVERLOADED, INTERNAL)
 """What every operation may respond with."""
 
 BEARER = "bearer"
 
-COUNT_SCHEMA = Schema(type=OpenAPIType.STRING, title="count", pattern=f"^({COUNT_PATTERN})$")
-UUID_SCHEMA = Schema(type=OpenAPIType.STRING, title="uuid", pattern=f"^({UUID_PATTERN})$")
+OPTIONAL_TOKEN: list[SecurityRequirement] = [{}, {BEARER: []}]
+
+DESCRIPTION = """
+A record is a text under a uuid. Records are ordered by uuid, everywhere, and the uuids that the service generates
+ascend.
+
+- **A 2xx is a promise**: the transaction has committed, and the database has synced it, before the response is made.
+- Records come as JSON, or as `application/x-ndjson` or `text/csv` if `Accept` requests it.
+- Every error is `application/problem+json` (RFC 9457); its `request_id` is in the log too.
+- Where a token is set, every request but the health checks needs `Authorization: Bearer <token>`.
+- HEAD works wherever GET does.
+""".strip()
+
+TAGS = [
+    Tag(name="records", description="Store, read and delete records."),
+    Tag(name="operation", description="Watch the service."),
+]
+
+FIRST_UUID, SECOND_UUID = "01a20747-c6de-7663-b75c-e4bf2e5f868a", "01a20747-c6de-7663-b75c-e4c04edd5c44"
+FIRST_RECORD = {"uuid": FIRST_UUID, "text": "hello"}
+RECORDS = [FIRST_RECORD, {"uuid": SECOND_UUID, "text": "two  words"}]
+REQUEST_ID = "c86f8ddf87e14fe7b965df6201681327"
+
+LIST_EXAMPLE = Example(summary="A list", value=RECORDS)
+SINGLE_EXAMPLE = Example(summary="A single record", value=FIRST_RECORD)
+NDJSON_EXAMPLE = Example(summary="A list", value="".join(f"{dumps(record)}\n" for record in RECORDS))
+CSV_EXAMPLE = Example(
+    summary="A list", value="uuid,text\r\n" + "".join(f"{record['uuid']},{record['text']}\r\n" for record in RECORDS)
+)
+BODY_EXAMPLES = {
+    "list": Example(
+        summary="A list; the service generates the uuids", value=[{"text": "hello"}, {"text": "two  words"}]
+    ),
+    "single": Example(summary="A single record", value={"text": "hello"}),
+    "repeatable": Example(summary="With a uuid of your own, so that it can be sent again", value=[FIRST_RECORD]),
+}
+
+COUNT_SCHEMA = Schema(
+    type=OpenAPIType.STRING,
+    title="count",
+    description="The first records, this many of them.",
+    pattern=f"^({COUNT_PATTERN})$",
+    examples=["10"],
+)
+UUID_SCHEMA = Schema(
+    type=OpenAPIType.STRING,
+    title="uuid",
+    description="The record with this uuid.",
+    pattern=f"^({UUID_PATTERN})$",
+    examples=[FIRST_UUID],
+)
 COUNT_OR_UUID = {"type": None, "one_of": [COUNT_SCHEMA, UUID_SCHEMA]}
-ONLY_UUID = {"pattern": UUID_SCHEMA.pattern}
+ONLY_UUID = {"pattern": UUID_SCHEMA.pattern, "examples": [FIRST_UUID]}
 
 NEW_RECORD_SCHEMA = Schema(
     type=OpenAPIType.OBJECT,
@@ -70,21 +129,40 @@ LITESTAR_ROUTER = Router("/schema", route_handlers=[])
 
 def records_response(description: str, container: Any) -> ResponseSpec:  # noqa: ANN401 - a type, or a union of types
     """Describe a response that carries one record, a list of them, or either."""
-    return ResponseSpec(container, generate_examples=False, description=description)
+    examples = {StoredRecord: [SINGLE_EXAMPLE], list[StoredRecord]: [LIST_EXAMPLE]}
+    return described(description, container, *examples.get(container, [LIST_EXAMPLE, SINGLE_EXAMPLE]))
+
+
+def described(
+    description: str,
+    container: Any,  # noqa: ANN401 - a type, or a union of types
+    *examples: Example,
+    media_type: str = "application/json",
+) -> ResponseSpec:
+    """Describe a response by its type and examples."""
+    return ResponseSpec(
+        container, generate_examples=False, description=description, media_type=media_type, examples=list(examples)
+    )
 
 
 def problem_responses(*types: ProblemType) -> dict[int, ResponseSpec]:
     """Describe the problems that an operation may respond with."""
     by_status = groupby(sorted((*types, *COMMON_PROBLEMS), key=status_of), key=status_of)
-    return {
-        status: ResponseSpec(
-            ProblemDetails,
-            generate_examples=False,
-            media_type=MEDIA_TYPE,
-            description="; ".join(f"`{type_.name}`: {type_.title}" for type_ in group),
-        )
-        for status, group in by_status
-    }
+    return {status: problem_response(list(group)) for status, group in by_status}
+
+
+def problem_response(types: Sequence[ProblemType]) -> ResponseSpec:
+    """Describe a response that is a problem of one of some types with the same status."""
+    description = "; ".join(f"`{type_.name}`: {type_.title}" for type_ in types)
+    examples = [Example(summary=type_.name, value=problem_example(type_)) for type_ in types]
+    return described(description, ProblemDetails, *examples, media_type=MEDIA_TYPE)
+
+
+def problem_example(type_: ProblemType) -> dict[str, Any]:
+    """Return a problem of a type."""
+    outcome = NOT_SAVED if type_ is DATABASE_UNAVAILABLE else ""
+    example: dict[str, Any] = decode_json(encode(Problem(type_, f"{type_.title}.", outcome=outcome), REQUEST_ID))
+    return example
 
 
 def status_of(type_: ProblemType) -> int:
@@ -99,14 +177,22 @@ class RecordsOperation(Operation):
     def __post_init__(self) -> None:
         """Add the formats that Litestar leaves out."""
         for response in self.successes():
-            text = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
-            response.content = {**(response.content or {}), "application/x-ndjson": text, "text/csv": text}
+            response.content = {
+                **(response.content or {}),
+                "application/x-ndjson": text_of(NDJSON_EXAMPLE),
+                "text/csv": text_of(CSV_EXAMPLE),
+            }
 
     def successes(self) -> Iterator[OpenAPIResponse]:
         """Yield the successful responses."""
         for status, response in (self.responses or {}).items():
             if status.startswith("2") and isinstance(response, OpenAPIResponse):
                 yield response
+
+
+def text_of(example: Example) -> OpenAPIMediaType:
+    """Describe a text with an example."""
+    return OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={"list": example})
 
 
 @dataclass
@@ -118,7 +204,8 @@ class StoreOperation(RecordsOperation):
         super().__post_init__()
         batch = Schema(type=OpenAPIType.ARRAY, items=NEW_RECORD_SCHEMA)
         body = Schema(one_of=[batch, NEW_RECORD_SCHEMA])
-        self.request_body = RequestBody({"application/json": OpenAPIMediaType(schema=body)}, required=True)
+        content = OpenAPIMediaType(schema=body, examples=BODY_EXAMPLES)  # type: ignore[arg-type]  # dict is invariant
+        self.request_body = RequestBody({"application/json": content}, required=True)
         key = {"key": "$response.body#/0/uuid"}
         for response in self.successes():
             response.links = {
@@ -152,12 +239,14 @@ def openapi_config(settings: Settings) -> OpenAPIConfig:
         title="NetVision",
         version=__version__,
         summary="A records service that keeps its word.",
+        description=DESCRIPTION,
+        tags=TAGS,
+        servers=[Server(url=settings.root_path or "/")],
         license=License(name="MIT", identifier="MIT"),
         operation_id_creator=name_operation,
         openapi_router=LITESTAR_ROUTER,
         use_handler_docstrings=True,
         components=Components(security_schemes={BEARER: bearer}),
-        security=[{BEARER: []}] if settings.tokens else None,
     )
 
 
@@ -185,4 +274,15 @@ def serve_document(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 def document(app: Litestar) -> bytes:
     """Render the OpenAPI document of an application as JSON."""
-    return encode_json(app.openapi_schema.to_schema())
+    return encode_json(document_of(app))
+
+
+def document_of(app: Litestar) -> dict[str, Any]:
+    """Return the OpenAPI document of an application: without HEAD, and with what an operation needs on each."""
+    schema = app.openapi_schema
+    required: list[SecurityRequirement] = [{BEARER: []}] if app.state.settings.tokens else OPTIONAL_TOKEN
+    for item in (schema.paths or {}).values():
+        item.head = None
+        for operation in filter(None, (item.get, item.post, item.delete)):
+            operation.security = operation.security or required
+    return schema.to_schema()

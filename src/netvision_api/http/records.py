@@ -102,6 +102,7 @@ class RecordsController(Controller):
     @post(
         "/new",
         operation_id="storeRecords",
+        summary="Store records",
         operation_class=StoreOperation,
         guards=[requires_json],
         responses={
@@ -131,6 +132,7 @@ class RecordsController(Controller):
         "/all",
         http_method=READ,
         opt={"name": "listRecords"},
+        summary="List all records",
         operation_class=RecordsOperation,
         responses={
             200: records_response("Every record, ordered by uuid.", list[StoredRecord]),
@@ -146,6 +148,7 @@ class RecordsController(Controller):
         "/{key:str}",
         http_method=READ,
         opt={"name": "readRecords"},
+        summary="Read one record, or the first ones",
         operation_class=PageOperation,
         responses={
             200: records_response("The record, or the first records.", RECORD_OR_LIST),
@@ -161,7 +164,10 @@ class RecordsController(Controller):
         key: Annotated[str, PathParameter(schema_extra=COUNT_OR_UUID)],
         after: Annotated[str | None, QueryParameter(schema_extra=ONLY_UUID)] = None,
     ) -> Response[Any]:
-        """Read one record by its uuid, or the first `count` records after `after`."""
+        """Read one record by its uuid, or the first `count` records, of those after `after` if that is given.
+
+        A full page of up to 1000 records has a `Link` to the next one; larger counts are streamed, without it.
+        """
         count_or_uuid, start = parse_key(key), parse_after(after)
         if isinstance(count_or_uuid, UUID):
             response = record_response(request, await records.get(count_or_uuid), count_or_uuid)
@@ -173,6 +179,7 @@ class RecordsController(Controller):
         "/{key:str}",
         status_code=200,
         operation_id="deleteRecord",
+        summary="Delete a record",
         operation_class=RecordsOperation,
         responses={
             200: records_response("The deleted record.", StoredRecord),
@@ -202,16 +209,16 @@ async def list_response(
     request: Request[Any, Any, Any], records: RecordService, count: int, after: UUID | None
 ) -> Response[Any]:
     """Return the first `count` records after a uuid: at once if they fit one page, else as a stream."""
-    format_ = negotiate(request)
+    format_, root = negotiate(request), request.app.state.settings.root_path
     first = await records.list_page(after, min(count, PAGE_ROWS)) if count else []
     if count > PAGE_ROWS:
         return await stream(request, format_, pages(records, first, count))
     if count and len(first) == count:
-        return list_at_once(request, format_, first, headers={"Link": next_link(count, first[-1].uuid)})
+        return list_at_once(request, format_, first, headers={"Link": next_link(root, count, first[-1].uuid)})
     if not may_be_truncated(first):
         return list_at_once(request, format_, first)
     uuids = await records.list_uuids(after, count)
-    headers = {"Link": next_link(count, uuids[-1])} if len(uuids) == count else {}
+    headers = {"Link": next_link(root, count, uuids[-1])} if len(uuids) == count else {}
     return await stream(request, format_, pages_by_uuid(records, uuids), headers=headers)
 
 
@@ -232,9 +239,9 @@ def record_response(request: Request[Any, Any, Any], record: StoredRecord | None
     return respond(format_, format_.render_one(record))
 
 
-def next_link(count: int, last: UUID) -> str:
-    """Return the Link header of a full page."""
-    return f'</{count}?after={last}>; rel="next"'
+def next_link(root: str, count: int, last: UUID) -> str:
+    """Return the Link header of a full page, as seen in front of a proxy that offers the service under a path."""
+    return f'<{root}/{count}?after={last}>; rel="next"'
 
 
 def respond(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from netvision_api.settings import Settings
 from netvision_api.storage.database import VERSION_TABLE, Database
 from netvision_api.storage.errors import DatabaseError, describe, describe_cause, is_disconnection, sqlstate
 from netvision_api.storage.models import Record
@@ -90,6 +91,15 @@ class ReadinessCheck:
             return await query_readiness(self.database)
         finally:
             self.ended = monotonic()
+
+
+async def readiness_of(settings: Settings) -> Readiness:
+    """Query the database of these settings once."""
+    database = Database(settings)
+    try:
+        return await query_readiness(database)
+    finally:
+        await database.close()
 
 
 async def query_readiness(database: Database) -> Readiness:
