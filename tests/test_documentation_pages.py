@@ -226,6 +226,20 @@ def test_the_commands_of_the_service_run(tmp_path: Path) -> None:
         assert command.output in done.stdout
 
 
+def test_the_commands_of_litestar_run_on_the_application_that_the_page_names(tmp_path: Path) -> None:
+    commands = [command for command in COMMANDS if command.line.startswith("litestar ")]
+    (exported,) = [command for command in COMMANDS if command.line.startswith("export LITESTAR_APP=")]
+    name, _, application = exported.line.removeprefix("export ").partition("=")
+    environment = {name: application, "NETVISION_DATABASE_URL": f"sqlite:///{tmp_path / 'records.db'}"}
+    assert commands
+    for command in commands:
+        words = [sys.executable, "-m", *shlex.split(command.line)]
+        shown = subprocess.run(
+            words, env=clean_environment() | environment, capture_output=True, text=True, check=True, timeout=60
+        )
+        assert "/new" in shown.stdout
+
+
 def test_the_options_of_commands_that_run_for_long_exist() -> None:
     checked = 0
     for command in COMMANDS:
@@ -289,7 +303,7 @@ def test_every_session_of_nox_that_a_page_names_exists() -> None:
 
 
 def test_no_command_of_a_page_is_left_unchecked() -> None:
-    checked = ("netvision ", "netvision-api ", "curl ", "printf ", "nox ", "uvx nox ", *SET_UP)
+    checked = ("netvision ", "netvision-api ", "curl ", "printf ", "nox ", "uvx nox ", "litestar ", *SET_UP)
     unknown = [
         command for command in COMMANDS if not re.sub(r"^NETVISION_\w+=\S+ ", "", command.line).startswith(checked)
     ]

@@ -284,15 +284,6 @@ def test_the_application_takes_its_settings_from_the_environment_unless_it_is_gi
         create_app()
 
 
-def test_litestars_own_command_works_on_the_application(url: str) -> None:
-    environment = {"LITESTAR_APP": "netvision_api.app:create_app", "NETVISION_DATABASE_URL": url}
-    command = [sys.executable, "-m", "litestar", "routes"]
-    shown = subprocess.run(
-        command, env=clean_environment() | environment, capture_output=True, text=True, check=True, timeout=60
-    )
-    assert "/new" in shown.stdout
-
-
 def test_openapi_prints_the_document() -> None:
     result = invoke_api("openapi")
     assert (result.returncode, result.stderr) == (0, "")
