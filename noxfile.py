@@ -76,6 +76,13 @@ def overload(session: nox.Session) -> None:
 
 
 @nox.session
+def attack(session: nox.Session) -> None:
+    """Attack the service in every way that is known, and print what it still did for others."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.attacks", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests, report which lines they reach, processes of their own included, and hold a floor."""
     install(session, "tests")

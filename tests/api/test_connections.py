@@ -115,6 +115,7 @@ def test_readers_that_stall_take_a_bounded_memory_and_stop_quickly(tmp_path: Pat
             assert peak_memory(server) < 2**30
             assert server.stop() == 0
         assert "Traceback" not in server.said
+        assert "the response was cut off" in server.said
 
 
 def peak_memory(server: ServerProcess) -> int:

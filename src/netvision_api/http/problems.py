@@ -5,6 +5,7 @@ errors of storage, the failures of the database and anything unforeseen to a res
 """
 
 import logging
+from asyncio import CancelledError
 from typing import Any
 
 import msgspec
@@ -141,6 +142,22 @@ def log(problem: Problem, error: Exception, request_id: str) -> None:
         problem.detail,
         describe_cause(error),
         exc_info=error if is_unforeseen else None,
+        extra={"fields": {"request_id": request_id}},
+    )
+
+
+def log_cut_off(error: BaseException, request_id: str) -> None:
+    """Log why a response that has begun could not be completed, what is unforeseen with its traceback."""
+    cause = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    is_foreseen = isinstance(cause, (Problem, CancelledError)) or is_operational(cause)
+    logger.log(
+        logging.WARNING if is_foreseen else logging.ERROR,
+        "request %s: the response was cut off (%s)",
+        request_id,
+        describe_cause(cause),
+        exc_info=None if is_foreseen else error,
         extra={"fields": {"request_id": request_id}},
     )
 

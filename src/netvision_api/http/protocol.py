@@ -1,18 +1,19 @@
 """What uvicorn's HTTP protocol lacks: timeouts for reading and writing, limits of what waits, and exactly one Host."""
 
-from asyncio import TimerHandle
+from asyncio import CancelledError, TimerHandle
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, cast
 
-from litestar.types import Scope
+from litestar.exceptions import LitestarException
+from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from netvision_api.http.connections import ConnectionLimit, max_connections
 from netvision_api.http.headers import DEFAULT_HEADERS, REQUEST_ID, request_id
-from netvision_api.http.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, encode
+from netvision_api.http.problems import MEDIA_TYPE, REQUEST_TIMEOUT, Problem, encode, log_cut_off
 from netvision_api.http.write_deadline import WriteDeadline
 from netvision_api.settings import Settings
 
@@ -80,7 +81,18 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - uvicorn's own
         """Start to serve a request, and remember it: of several pipelined ones it is not the last."""
         self.current = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self.run, app, cycle))
+
+    async def run(self, app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, and abort the connection if it cannot complete a response."""
+        try:
+            await app(scope, receive, send)
+        except (LitestarException, CancelledError) as error:
+            if isinstance(error, LitestarException) and not cycle.response_started:
+                raise
+            log_cut_off(error, request_id(scope))
+            cycle.disconnected = True
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """Go on to the next request; nothing more is read while others wait."""
