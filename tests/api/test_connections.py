@@ -1,5 +1,6 @@
 """Clients that send without reading, read nothing, or send nothing: what they hold is bounded, others are served."""
 
+import logging
 import resource
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from netvision_api.http import admission
+from netvision_api.storage.repository import PAGE_ROWS
 from tests.api.services import Service, service_on
 from tests.api.wire import BODY, CLOSE, GET, HOST, LENGTH, POST, connect, exchange, received, statuses
 from tests.servers import ServerProcess, server_process, wait_until
@@ -115,7 +118,25 @@ def test_readers_that_stall_take_a_bounded_memory_and_stop_quickly(tmp_path: Pat
             assert peak_memory(server) < 2**30
             assert server.stop() == 0
         assert "Traceback" not in server.said
-        assert "the response was cut off" in server.said
+
+
+def test_a_list_that_finds_no_memory_for_its_next_page_is_cut_off_with_a_line_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(admission, "RESPONSE_BYTES_PER_REQUEST", 2**10)
+    with service_on(tmp_path) as service:
+        service.request("POST", "/new", json=[{"text": "a"}] * (PAGE_ROWS + 1)).raise_for_status()
+        large = service.request("POST", "/new", json={"text": "\1" * 2**20}).json()["uuid"].encode()
+        with connect(service.url) as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stalled.sendall(b"GET /" + large + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert stalled.recv(10) == b"HTTP/1.1 2"
+            answer = exchange(service.url, b"GET /all HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n")
+    assert statuses(answer) == [200]
+    assert not answer.endswith(b"0\r\n\r\n")
+    (line,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert "the response was cut off" in line.getMessage()
 
 
 def peak_memory(server: ServerProcess) -> int:

@@ -116,6 +116,7 @@ def body_of(content: bytes) -> bytes:
 LARGE = b"Content-Length: 10000000\r\n\r\n"
 EXPONENTS = b"[" + b"9e307," * (10 * MEBIBYTE // 6 - 1) + b"1]"
 ALL = b"GET /all HTTP/1.1\r\n" + HOST + b"\r\n"
+PAGE = b"GET /2 HTTP/1.1\r\n" + HOST + b"\r\n"
 READY = b"GET /health/ready HTTP/1.1\r\n" + HOST + b"\r\n"
 CONFLICT = body_of(b'[{"uuid":"' + KEY + b'","text":"another"}]')
 FIRST = b'[{"uuid":"' + KEY + b'","text":"a"}]'
@@ -137,6 +138,13 @@ ATTACKS = (
         "read /all with texts of 1 MiB, and stop reading",
         "512 KiB for each of the requests in flight",
         hold(ALL, 13),
+        20,
+        texts=8,
+    ),
+    Attack(
+        "read one page of such texts on 500 connections, and stop reading",
+        "what waits to be sent counts",
+        hold(PAGE, 25),
         20,
         texts=8,
     ),

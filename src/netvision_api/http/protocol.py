@@ -84,9 +84,18 @@ class Protocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, partial(self.run, app, cycle))
 
     async def run(self, app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application, and abort the connection if it cannot complete a response."""
+        """Run the application, and abort the connection if it cannot complete a response.
+
+        What is sent stays in memory until the client takes it, and so long it counts for its request.
+        """
+
+        async def send_and_drain(message: Any) -> None:  # noqa: ANN401 - a message
+            await send(message)
+            if self.flow.write_paused:
+                await self.flow.drain()
+
         try:
-            await app(scope, receive, send)
+            await app(scope, receive, send_and_drain)
         except (LitestarException, CancelledError) as error:
             if isinstance(error, LitestarException) and not cycle.response_started:
                 raise
