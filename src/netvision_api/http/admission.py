@@ -15,6 +15,9 @@ BODY_BYTES_PER_REQUEST = 2**18
 RESPONSE_BYTES_PER_REQUEST = 2**19
 """How many bytes of bodies and of responses are kept in memory at a time, for each request that may be in flight."""
 
+MAX_BYTES_PER_CHARACTER = 6
+"""How many bytes a character may take in JSON: U+0001 is escaped as \\u0001."""
+
 COUNTED_FROM = 2**16
 """Responses of fewer bytes are not counted: the number of requests bounds them well enough."""
 
@@ -94,6 +97,11 @@ class AdmissionMiddleware:
                 return message
 
             await self.app(scope, receive_counted, send)
+
+
+def expect_response(request: Request[Any, Any, Any], characters: int) -> None:
+    """Count the most bytes that texts may be rendered as; raises Problem, before any work, if there are too many."""
+    count_response(request, MAX_BYTES_PER_CHARACTER * characters)
 
 
 def count_response(request: Request[Any, Any, Any], size: int) -> None:

@@ -13,7 +13,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, PathParameter, QueryParameter, RawBody
 from litestar.response import Stream
 
-from netvision_api.http.admission import count_response
+from netvision_api.http.admission import count_response, expect_response
 from netvision_api.http.formats import Format, negotiate
 from netvision_api.http.openapi import (
     COUNT_OR_UUID,
@@ -45,7 +45,7 @@ from netvision_api.http.problems import (
     Problem,
 )
 from netvision_api.http.schemas import Batch
-from netvision_api.http.streams import chain, may_be_truncated, pages, pages_by_uuid, prefetch, rendered
+from netvision_api.http.streams import chain, characters, may_be_truncated, pages, pages_by_uuid, prefetch, rendered
 from netvision_api.storage.errors import ConflictError
 from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PAGE_ROWS
@@ -170,9 +170,9 @@ class RecordsController(Controller):
         """
         count_or_uuid, start = parse_key(key), parse_after(after)
         if isinstance(count_or_uuid, UUID):
-            response = record_response(request, await records.get(count_or_uuid), count_or_uuid)
-            count_response(request, len(response.content))
-            return response
+            record = await records.get(count_or_uuid)
+            expect_response(request, len(record.text) if record else 0)
+            return record_response(request, record, count_or_uuid)
         return await list_response(request, records, count_or_uuid, start)
 
     @delete(
@@ -226,6 +226,7 @@ def list_at_once(
     request: Request[Any, Any, Any], format_: Format, records: Records, *, headers: dict[str, str] | None = None
 ) -> Response[bytes]:
     """Return a page as a response of a known length."""
+    expect_response(request, characters(records))
     content = format_.render_list(records)
     count_response(request, len(content))
     return respond(format_, content, headers=headers)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Request
 
-from netvision_api.http.admission import count_response
+from netvision_api.http.admission import count_response, expect_response
 from netvision_api.http.formats import Format
 from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PAGE_BYTES, PAGE_ROWS
@@ -55,6 +55,7 @@ async def rendered(
     has_begun = False
     async for page in pages:
         for part in parts(page):
+            expect_response(request, characters(part))
             content = (format_.separator if has_begun else format_.head) + format_.render_rows(part)
             count_response(request, characters(page) + len(content))
             has_begun = True
