@@ -7,16 +7,16 @@ through a proxy, use httpx, which takes longer to import.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Annotated, Protocol, Self, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from netvision_cli import __version__
-from netvision_cli.errors import UnexpectedResponse
+from netvision_cli.errors import ConnectionLost, UnexpectedResponse
 from netvision_cli.transport.address import Address
 from netvision_cli.transport.direct import DirectTransport
-from netvision_cli.transport.responses import Response, error_for_response
+from netvision_cli.transport.responses import MALFORMED, MAX_REASON, Response, error_for_response
 
 MAX_PAGE = 1000
 """The most records of one page."""
@@ -25,6 +25,8 @@ MAX_COUNT = 10**18 - 1
 """The largest count."""
 
 OK, UNAVAILABLE = 200, 503
+
+OUT_OF_ORDER = "a record that is not the next one"
 
 T = TypeVar("T")
 
@@ -36,14 +38,17 @@ class Record(msgspec.Struct, frozen=True):
     text: str
 
 
+Word = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
+
+
 class Readiness(msgspec.Struct):
     """The state of the service."""
 
-    status: str
-    version: str = ""
-    database: str = ""
-    schema: str | None = None
-    reason: str | None = None
+    status: Word
+    version: Word = ""
+    database: Word = ""
+    schema: Word | None = None
+    reason: Word | None = None
 
 
 record_decoder = msgspec.json.Decoder(Record)
@@ -112,18 +117,28 @@ class Client:
         return self.decode(response.content, readiness_decoder)
 
     async def stream(self, count: int = MAX_COUNT, after: UUID | None = None) -> AsyncGenerator[Record, None]:
-        """Yield records one after another, with no more of them in memory than a chunk of the response has."""
+        """Yield records one after another, with no more of them in memory than a chunk of the response has.
+
+        A stream that breaks is continued after its last record: the server ends one whose reader pauses for long.
+        """
         from netvision_cli.transport.httpx import HttpxTransport
 
-        transport = HttpxTransport(self.address, self.headers, self.timeout)
-        async with aclosing(transport), aclosing(transport.stream(page_target(count, after))) as chunks:
-            rest = b""
-            async for chunk in chunks:
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield self.decode(line, record_decoder)
-            if rest:
-                yield self.decode(rest, record_decoder)
+        async with aclosing(HttpxTransport(self.address, self.headers, self.timeout)) as transport:
+            while True:
+                start = after
+                try:
+                    async with aclosing(transport.lines(page_target(count, start))) as lines:
+                        async for line in lines:
+                            record = self.decode(line, record_decoder)
+                            if not count or (after and record.uuid <= after):
+                                raise self.unexpected(OUT_OF_ORDER)
+                            yield record
+                            after, count = record.uuid, count - 1
+                except ConnectionLost:
+                    if after == start:
+                        raise
+                else:
+                    return
 
     async def call(self, method: str, target: str, decoder: "msgspec.json.Decoder[T]", content: bytes = b"") -> T:
         """Send one request and decode its response; raises the error for its status."""
@@ -156,9 +171,12 @@ class Client:
         """Decode bytes; raises UnexpectedResponse if they are not what a NetVision sends."""
         try:
             return decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            msg = f"{self.url} does not respond as a NetVision does ({error}); check --url"
-            raise UnexpectedResponse(msg) from error
+        except MALFORMED as error:
+            raise self.unexpected(str(error)) from error
+
+    def unexpected(self, reason: str) -> UnexpectedResponse:
+        """Return the error that a response is not one of a NetVision."""
+        return UnexpectedResponse(f"{self.url} does not respond as a NetVision does ({reason}); check --url")
 
 
 def headers(token: str | None) -> Mapping[str, str]:

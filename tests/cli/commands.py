@@ -9,7 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from ssl import SSLContext
 from typing import IO, NamedTuple
@@ -157,16 +157,21 @@ def read_terminal(master: int) -> bytes:
         return b""
 
 
+Answer = bytes | Iterable[bytes] | None
+"""What a server answers: bytes, or pieces of them one after another, or silence."""
+
+
 class RawServer:
-    """A server that answers with whatever bytes a function makes of a request; None is silence."""
+    """A server that answers with whatever a function makes of a request."""
 
     def __init__(
-        self, answer: Callable[[bytes], bytes | None], *, keeps: bool = False, secure: SSLContext | None = None
+        self, answer: Callable[[bytes], Answer], *, keeps: bool = False, secure: SSLContext | None = None
     ) -> None:
         self.answer = answer
         self.keeps = keeps
         self.secure = secure
         self.requests: list[bytes] = []
+        self.sent = 0
         self.closing = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -192,7 +197,9 @@ class RawServer:
                 if answer is None:
                     self.closing.wait()
                     return
-                connection.sendall(answer)
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    connection.sendall(piece)
+                    self.sent += len(piece)
                 if not self.keeps:
                     connection.shutdown(socket.SHUT_WR)
                     return
@@ -215,7 +222,7 @@ class RawServer:
 
 @contextmanager
 def raw_server(
-    answer: Callable[[bytes], bytes | None] | bytes, *, keeps: bool = False, secure: SSLContext | None = None
+    answer: Callable[[bytes], Answer] | bytes, *, keeps: bool = False, secure: SSLContext | None = None
 ) -> Iterator[RawServer]:
     """Run such a server for the time of a test."""
     server = RawServer((lambda _request: answer) if isinstance(answer, bytes) else answer, keeps=keeps, secure=secure)

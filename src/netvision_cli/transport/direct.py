@@ -13,7 +13,16 @@ import httptools
 
 from netvision_cli.transport.address import Address
 from netvision_cli.transport.certificates import certificates
-from netvision_cli.transport.responses import Response, connection_lost, not_connected, timed_out
+from netvision_cli.transport.responses import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Response,
+    TooLargeError,
+    connection_lost,
+    not_connected,
+    timed_out,
+    too_large,
+)
 
 KEEP_ALIVE_SECONDS = 30
 """How long an idle connection is kept; the server keeps it longer."""
@@ -32,7 +41,10 @@ class DirectTransport:
         self.last_used = 0.0
 
     async def call(self, method: str, target: str, content: bytes = b"") -> Response:
-        """Send one request, with a body of JSON if any, and return the whole response; raises Unreachable."""
+        """Send one request, with a body of JSON if any, and return the whole response.
+
+        Raises Unreachable, or UnexpectedResponse for a response that is too large.
+        """
         connection = await self.connected()
         try:
             async with asyncio.timeout(self.timeout):
@@ -41,6 +53,8 @@ class DirectTransport:
             raise timed_out(self.address, self.timeout) from error
         except OSError as error:
             raise connection_lost(self.address, error) from error
+        except TooLargeError as error:
+            raise too_large(self.address) from error
         finally:
             self.last_used = asyncio.get_running_loop().time()
             if not connection.is_reusable:
@@ -90,6 +104,7 @@ class ClientProtocol(asyncio.Protocol):
     async def send(self, request: bytes) -> Response:
         """Send a request and return its response; after an OSError the connection must not be used again."""
         self.parser = httptools.HttpResponseParser(self)
+        self.received = 0
         self.on_message_begin()
         self.response = asyncio.get_running_loop().create_future()
         self.transport.write(request)
@@ -101,12 +116,15 @@ class ClientProtocol(asyncio.Protocol):
             self.is_reusable = False
             self.transport.abort()
             return
+        self.received += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self.fail(ConnectionError("the server switched to another protocol"))
         except httptools.HttpParserError as error:
             self.fail(ConnectionError(f"not HTTP: {error}"))
+        if self.received > (MAX_BODY_BYTES if self.has_head else MAX_HEAD_BYTES):
+            self.fail(TooLargeError())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a response that the connection delimits; any other is incomplete."""
@@ -132,11 +150,12 @@ class ClientProtocol(asyncio.Protocol):
         """Start a message; until it is complete, the connection is not for another request."""
         self.is_reusable, self.has_head = False, False
         self.headers: dict[bytes, bytes] = {}
-        self.body: list[bytes] = []
+        self.body = bytearray()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header."""
-        self.headers[name.lower()] = value
+        """Store a header of the head; trailers are ignored."""
+        if not self.has_head:
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         """Mark the head as complete, unless it is that of an interim response (1xx)."""
@@ -144,11 +163,11 @@ class ClientProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Store a chunk of the body."""
-        self.body.append(body)
+        self.body += body
 
     def on_message_complete(self) -> None:
         """Resolve the request that waits, unless this is an interim response."""
         if self.response and not self.response.done() and self.has_head:
             self.is_reusable = self.parser.should_keep_alive()
             retry_after = self.headers.get(b"retry-after", b"").decode("latin-1")
-            self.response.set_result(Response(self.parser.get_status_code(), b"".join(self.body), retry_after))
+            self.response.set_result(Response(self.parser.get_status_code(), bytes(self.body), retry_after))

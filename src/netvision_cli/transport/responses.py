@@ -32,6 +32,13 @@ ABSENT = "record-not-found"
 
 MAX_RETRY_AFTER = 60.0
 
+MAX_HEAD_BYTES = 64 * 2**10
+MAX_BODY_BYTES = 64 * 2**20
+"""The most bytes of one response, and of one line of a stream: more than a NetVision sends."""
+
+MAX_REASON = 2**10
+"""The most characters of a server's words in a message."""
+
 find_number = re.compile(r"\[Errno (\d+)\]").search
 """If no address of a name could be connected to, asyncio reports all of them in one text."""
 
@@ -45,6 +52,10 @@ class Response(NamedTuple):
     """The header of that name, if any."""
 
 
+class TooLargeError(Exception):
+    """A response is larger than any of a NetVision."""
+
+
 class ProblemDetails(msgspec.Struct):
     """What the client reads of an error response."""
 
@@ -56,14 +67,17 @@ class ProblemDetails(msgspec.Struct):
 
 problem_decoder = msgspec.json.Decoder(ProblemDetails)
 
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not the JSON that is expected, deep nesting included."""
+
 
 def error_for_response(url: str, response: Response) -> NetvisionError:
     """Return the error for a response that is no success."""
     try:
         problem = problem_decoder.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         problem = ProblemDetails()
-    reason = escape(problem.detail or problem.title or phrase(response.status))
+    reason = quote(problem.detail or problem.title or phrase(response.status))
     error = error_for_status(response.status, f"{url} responded with {response.status}: {reason}", problem)
     error.retry_after = seconds(response.retry_after)
     return error
@@ -92,6 +106,12 @@ def error_for_status(status: int, message: str, problem: ProblemDetails) -> Netv
         case _:
             return UnexpectedResponse(f"{message}; that is not the response of a NetVision, check --url")
     return error
+
+
+def quote(text: str) -> str:
+    """Escape and shorten what a server says, for a message of one line."""
+    escaped = escape(text[:MAX_REASON])
+    return escaped if max(len(text), len(escaped)) <= MAX_REASON else f"{escaped[: MAX_REASON - 1]}…"
 
 
 def phrase(status: int) -> str:
@@ -126,10 +146,15 @@ def connection_lost(address: Address, error: BaseException) -> ConnectionLost:
     )
 
 
+def too_large(address: Address) -> UnexpectedResponse:
+    """Return the error that a response has no end in sight."""
+    return UnexpectedResponse(f"{address.shown} sends larger responses than a NetVision does; check --url")
+
+
 def describe_cause(error: BaseException) -> str:
     """Describe the error of the operating system or of TLS that caused another one, else that one itself."""
     words = filter(None, map(describe_os_error, causes(error)))
-    return next(words, str(error) or type(error).__name__)
+    return quote(next(words, str(error) or type(error).__name__))
 
 
 def describe_os_error(error: BaseException) -> str | None:
