@@ -187,6 +187,7 @@ def delete(
     connection: Connection,
 ) -> None:
     """Delete records and print them."""
+    from netvision_cli.escaping import show_url
     from netvision_cli.inputs import read_uuids
     from netvision_cli.output import default_format, progress, write
 
@@ -194,7 +195,7 @@ def delete(
         msg = "give either uuids, or - for standard input, or --all"
         raise UsageError(msg)
     if all_ and not yes:
-        confirm(f"This deletes every record at {connection.url}. Go on?")
+        confirm(f"This deletes every record at {show_url(connection.url)}. Go on?")
     keys = [] if all_ else list(read_uuids(uuids or []))
 
     async def call(client: "Client") -> None:

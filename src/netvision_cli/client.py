@@ -4,6 +4,7 @@ Requests are sent directly, over as many kept connections as there are calls at 
 through a proxy, use httpx, which takes longer to import.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -76,9 +77,9 @@ class Client:
         `timeout` is in seconds. It holds for connecting and then for a complete response; with httpx, for each step.
         """
         self.address = Address.parse(url)
-        self.url = self.address.shown
+        self.url = self.address.url
         self.timeout = timeout
-        self.headers = headers(token)
+        self.headers = headers(token, self.address.credentials)
         self.transports: list[Transport] = []
         self.free: list[Transport] = []
 
@@ -179,9 +180,11 @@ class Client:
         return UnexpectedResponse(f"{self.url} does not respond as a NetVision does ({reason}); check --url")
 
 
-def headers(token: str | None) -> Mapping[str, str]:
-    """Return the headers of every request."""
+def headers(token: str | None, credentials: str | None = None) -> Mapping[str, str]:
+    """Return the headers of every request; the user and password of a URL win over a token."""
     own = {"User-Agent": f"netvision/{__version__}", "Accept": "application/json"}
+    if credentials:
+        return own | {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"}
     return own | {"Authorization": f"Bearer {token}"} if token else own
 
 

@@ -23,6 +23,8 @@ def escape_character(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two hex digits
 
 
-def without_password(text: str) -> str:
-    """Remove the user and the password from a URL."""
-    return re.sub(r"(?<=//)[^/@]*@", "", text)
+def show_url(url: str) -> str:
+    """Show a URL without what may be secret: everything up to the last @, and the values of its query."""
+    scheme = re.match(r"[a-z][a-z0-9+.-]*://|", url, re.IGNORECASE)
+    rest = url.removeprefix(scheme[0] if scheme else "").rpartition("@")[2]
+    return f"{scheme[0] if scheme else ''}{re.sub('=[^&#]*', '=…', rest)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from netvision_cli.errors import UsageError
-from netvision_cli.escaping import without_password
+from netvision_cli.escaping import show_url
 from netvision_cli.option_spec import Notation, Option, flag, options_of
 from netvision_cli.units import format_duration, parse_positive_duration
 
@@ -63,8 +63,9 @@ def command_line(command: str, *groups: Any) -> str:  # noqa: ANN401 - any datac
         for field in fields(group):
             value = getattr(group, field.name)
             if value != field.default and field.name != "token":
-                words += format_option(flag(field.name), value, options_of(group)[field.name])
-    return shlex.join(map(without_password, words))
+                shown = show_url(value) if field.name.endswith("url") else value
+                words += format_option(flag(field.name), shown, options_of(group)[field.name])
+    return shlex.join(words)
 
 
 def format_option(name: str, value: object, option: Option) -> list[str]:

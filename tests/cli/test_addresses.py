@@ -1,6 +1,7 @@
 """How the client reads the URL of a server, and by which way it goes there."""
 
 import base64
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -61,6 +62,10 @@ def test_this_machine_is_known(url: str, is_local: bool) -> None:  # noqa: FBT00
         "http://127.0.0.1:8000#f",
         " http://127.0.0.1:8000",
         "http://127.0.0.1:8000\r\nX: y",
+        "http://127.0.0.1:8000/\x1b[31m",
+        "http://127.0.0.1:8000/\u202e",
+        "ftp://127.0.0.1",
+        "127.0.0.1",
     ],
 )
 def test_what_names_no_server_is_wrong_usage(command: tuple[str, ...], url: str) -> None:
@@ -87,6 +92,52 @@ def test_a_password_is_not_shown(command: tuple[str, ...]) -> None:
 
 
 @EVERY_CALL
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://anna:s/cret@tail@127.0.0.1:1",
+        "http://anna:s@cret@tail@127.0.0.1:1",
+        "http://anna:cret#tail@127.0.0.1:1",
+        "http://anna:cret//tail@127.0.0.1",
+        "ftp://anna:cret@127.0.0.1",
+        "anna:cret@127.0.0.1:1",
+        "anna:cret@tail@127.0.0.1",
+        "http://127.0.0.1:1/?password=cret&x=tail",
+        "127.0.0.1:1/?password=cret",
+    ],
+)
+def test_no_part_of_a_password_is_shown_however_it_is_written(command: tuple[str, ...], url: str) -> None:
+    refused = invoke(url, *command)
+    assert (refused.code, refused.err.count("\n")) in {(2, 1), (3, 1)}
+    assert "127.0.0.1" in refused.err
+    assert not {"cret", "tail"} & set(re.findall("[a-z]+", refused.err))
+
+
+@EVERY_CALL
+@pytest.mark.parametrize(
+    ("user", "sent"), [("anna:s@cr@t", b"anna:s@cr@t"), ("an%40na:%73@", b"an@na:s@"), ("a", b"a:")]
+)
+def test_a_user_ends_at_the_last_at_sign(command: tuple[str, ...], user: str, sent: bytes) -> None:
+    with raw_server(FOUND) as server:
+        assert invoke(f"http://{user}@127.0.0.1:{server.port}", *command).code == 0
+    assert b"\r\nauthorization: basic " + base64.b64encode(sent).lower() in server.requests[0].lower()
+
+
+def test_a_question_before_a_deletion_shows_no_password() -> None:
+    refused = invoke("http://anna:secret@127.0.0.1:1", "delete", "--all")
+    assert refused.code == 2
+    assert "every record at http://127.0.0.1:1." in refused.err
+
+
+@EVERY_CALL
+def test_a_host_and_port_are_taken_as_http(command: tuple[str, ...]) -> None:
+    with raw_server(FOUND) as server:
+        assert invoke(f"localhost:{server.port}", *command).code == 0
+        assert invoke(f"127.0.0.1:{server.port}/below", *command).code == 0
+    assert server.requests[1].startswith(b"GET /below/")
+
+
+@EVERY_CALL
 def test_the_user_and_the_password_of_a_url_are_sent(command: tuple[str, ...]) -> None:
     with raw_server(FOUND) as server:
         assert invoke(f"http://anna:secret@127.0.0.1:{server.port}", *command).code == 0
@@ -109,11 +160,12 @@ def test_a_proxy_is_used_for_other_machines(command: tuple[str, ...]) -> None:
 
 
 @EVERY_CALL
-@pytest.mark.parametrize("proxy", ["ftp://x", "://", "http://[::1", "socks5://127.0.0.1:1"])
+@pytest.mark.parametrize("proxy", ["ftp://x", "://", "http://[::1", "socks5://127.0.0.1:1", "http://a:s/cret@x"])
 def test_a_proxy_that_cannot_be_is_wrong_usage(command: tuple[str, ...], proxy: str) -> None:
     refused = invoke("http://netvision.example", *command, HTTP_PROXY=proxy)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "proxies" in refused.err
+    assert "cret" not in refused.err
 
 
 @EVERY_CALL

@@ -55,7 +55,7 @@ def whole(answer: bytes) -> Pieces:
 TOO_MUCH = {
     "body": endless(OK, ENDLESS),
     "error": endless(FAILED, ENDLESS),
-    "chunks": endless(OK, CHUNKED, block=b"1000\r\n%s\r\n" % BLOCK[:4096] * 16),
+    "chunks": endless(OK, CHUNKED, block=b"10000\r\n%s\r\n" % BLOCK),
     "until the end": endless(OK, b"\r\n"),
 }
 TOO_MUCH_HEAD = {
@@ -133,9 +133,7 @@ def test_what_no_netvision_sends_is_reported_in_one_sentence(
 
 
 @pytest.mark.parametrize("command", ["get", "list"])
-@pytest.mark.parametrize(
-    "pieces", [TOO_MUCH["body"], TOO_MUCH["error"], MALFORMED["bomb"]], ids=["body", "error", "bomb"]
-)
+@pytest.mark.parametrize("pieces", [TOO_MUCH["body"], MALFORMED["bomb"]], ids=["body", "bomb"])
 def test_the_memory_of_a_client_is_bounded(pieces: Pieces, command: str) -> None:
     with raw_server(lambda _request: pieces()) as server:
         ended = subprocess.run(

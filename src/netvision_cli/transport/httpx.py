@@ -52,8 +52,9 @@ class HttpxTransport:
                 follow_redirects=False,
             )
         except (httpx.InvalidURL, ImportError, ValueError) as error:
-            url = self.address.shown
-            msg = f"{url} cannot be called ({error}); check --url and the proxies that the environment names"
+            # Other messages may quote a part of a proxy's password.
+            reason = f" ({error})" if isinstance(error, ImportError) else ""
+            msg = f"{self.address.url} cannot be called{reason}; check --url and the proxies that the environment names"
             raise UsageError(msg) from error
 
     async def call(self, method: str, target: str, content: bytes = b"") -> Response:
@@ -71,7 +72,7 @@ class HttpxTransport:
         """
         async with self.send("GET", target, b"", NDJSON) as response:
             if response.status_code != httpx.codes.OK:
-                raise error_for_response(self.address.shown, await self.read(response))
+                raise error_for_response(self.address.url, await self.read(response))
             async with aclosing(split_lines(response.aiter_raw(), self.timeout)) as lines:
                 async for line in lines:
                     yield line

@@ -131,24 +131,24 @@ def seconds(retry_after: str) -> float | None:
 def not_connected(address: Address, error: BaseException) -> NotConnected:
     """Return the error that there is no server."""
     step = "Start one: netvision-api serve" if address.is_local else "Name another with --url"
-    return NotConnected(f"no server at {address.shown} ({describe_cause(error)}). {step}")
+    return NotConnected(f"no server at {address.url} ({describe_cause(error)}). {step}")
 
 
 def timed_out(address: Address, timeout: float) -> TimedOut:
     """Return the error that the response took too long."""
-    return TimedOut(f"{address.shown} did not respond within {timeout:g} s; wait longer with --timeout")
+    return TimedOut(f"{address.url} did not respond within {timeout:g} s; wait longer with --timeout")
 
 
 def connection_lost(address: Address, error: BaseException) -> ConnectionLost:
     """Return the error that the response was not complete."""
     return ConnectionLost(
-        f"{address.shown} ended the connection before its response was complete ({describe_cause(error)})"
+        f"{address.url} ended the connection before its response was complete ({describe_cause(error)})"
     )
 
 
 def too_large(address: Address) -> UnexpectedResponse:
     """Return the error that a response has no end in sight."""
-    return UnexpectedResponse(f"{address.shown} sends larger responses than a NetVision does; check --url")
+    return UnexpectedResponse(f"{address.url} sends larger responses than a NetVision does; check --url")
 
 
 def describe_cause(error: BaseException) -> str:
