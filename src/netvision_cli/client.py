@@ -114,7 +114,7 @@ class Client:
         """Return the state of the server, also if it is not ready."""
         response = await self.send("GET", "/health/ready")
         if response.status not in {OK, UNAVAILABLE}:
-            raise error_for_response(self.url, response)
+            raise error_for_response(self.url, response, self.headers)
         return self.decode(response.content, readiness_decoder)
 
     async def stream(self, count: int = MAX_COUNT, after: UUID | None = None) -> AsyncGenerator[Record, None]:
@@ -145,7 +145,7 @@ class Client:
         """Send one request and decode its response; raises the error for its status."""
         response = await self.send(method, target, content)
         if not OK <= response.status < 300:  # noqa: PLR2004 - every success
-            raise error_for_response(self.url, response)
+            raise error_for_response(self.url, response, self.headers)
         return self.decode(response.content, decoder)
 
     async def send(self, method: str, target: str, content: bytes = b"") -> Response:

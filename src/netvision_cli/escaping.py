@@ -8,6 +8,15 @@ BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u206
 ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
+is_unprintable_in_json = re.compile(rf"[\x7f-\x9f\u2028\u2029{''.join(BIDI_CONTROLS)}]")
+"""What JSON may hold as it is, and a terminal must not get."""
+
+
+def escape_json(text: str) -> str:
+    """Escape in a JSON text what controls a terminal or changes the direction of writing; its value stays the same."""
+    return is_unprintable_in_json.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def escape(text: str) -> str:
     """Escape what would break a line, control a terminal or change the direction of writing."""
     return text if text.isalnum() else "".join(map(escape_character, text))

@@ -10,7 +10,7 @@ from io import StringIO
 import msgspec
 
 from netvision_cli.client import Record
-from netvision_cli.escaping import escape
+from netvision_cli.escaping import escape, escape_json
 from netvision_cli.options import Format
 
 
@@ -30,10 +30,14 @@ def discard_stdout() -> None:
 
 
 async def write(records: AsyncIterator[Record], format_: Format) -> int:
-    """Write records as they arrive, and return their number; nothing is written before the first one."""
+    """Write records as they arrive, and return their number; nothing is written before the first one.
+
+    A terminal gets no text that it would obey, whatever the format: JSON stays the same value, CSV is escaped.
+    """
+    rows = (TERMINAL_ROWS if sys.stdout.isatty() else ROWS)[format_]
     count = 0
     async for record in records:
-        print(("" if count else HEADS[format_]) + ROWS[format_](record, count), end="")
+        print(("" if count else HEADS[format_]) + rows(record, count), end="")
         count += 1
     print(TAILS[format_] if count else EMPTY[format_], end="", flush=True)
     return count
@@ -77,6 +81,11 @@ ROWS: dict[Format, Callable[[Record, int], str]] = {
     Format.JSON: json_row,
     Format.NDJSON: ndjson_row,
     Format.CSV: csv_row,
+}
+TERMINAL_ROWS: dict[Format, Callable[[Record, int], str]] = ROWS | {
+    Format.JSON: lambda record, count: escape_json(json_row(record, count)),
+    Format.NDJSON: lambda record, count: escape_json(ndjson_row(record, count)),
+    Format.CSV: lambda record, count: csv_row(Record(record.uuid, escape(record.text)), count),
 }
 
 

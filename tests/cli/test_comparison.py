@@ -1,5 +1,6 @@
 """Two runs side by side."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_file_without_a_summary_is_refused_at_once(tmp_path: Path, content: st
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(UsageError, match="--json"):
         read_summary(path)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999", "NaN", f"1{'0' * 400}", "null", "true.5", '"5"', '""', "[]", "[" * 100_000, "{}"]
+)
+def test_odd_numbers_are_refused_before_the_run(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_text(json.dumps({"summary": SUMMARY | {"errors": "ODD"}}).replace('"ODD"', number))
+    done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--compare", str(path))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
 
 def test_a_file_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> None:

@@ -160,6 +160,20 @@ def test_a_terminal_gets_a_table_of_what_is_stored_and_nothing_it_obeys(
 
 
 @on_sqlite
+@pytest.mark.parametrize("name", ["json", "ndjson", "csv"])
+def test_a_terminal_gets_nothing_it_obeys_in_any_format(service: str, nasty: list[dict[str, str]], name: str) -> None:
+    code, shown = on_terminal(service, "list", "--format", name)
+    assert code == 0
+    assert not [character for character in shown if character != "\n" and escape(character)[:2] in {"\\x", "\\u"}]
+    if name == "csv":
+        rows = list(csv.DictReader(StringIO(shown, newline="")))
+        assert rows == [record | {"text": escape(record["text"])} for record in nasty]
+    else:
+        text = shown if name == "json" else f"[{','.join(shown.splitlines())}]"
+        assert json.loads(text) == nasty
+
+
+@on_sqlite
 def test_deletions_on_a_terminal_are_all_shown(service: str, nasty: list[dict[str, str]]) -> None:
     code, shown = on_terminal(service, "delete", "--all", "--yes", "--format", "ndjson")
     assert code == 0

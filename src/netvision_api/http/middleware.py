@@ -66,8 +66,7 @@ class AccessMiddleware:
         if is_one_of(token := token_of(scope), self.tokens):
             return None
         if not is_one_of(token, self.read_tokens):
-            detail = "This needs a token: send it in the header `Authorization: Bearer …`."
-            return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+            return unauthorized(token)
         method = cast("HTTPScope", scope)["method"]
         return None if method in READING_METHODS else Problem(FORBIDDEN, f"{method} needs a token that may write.")
 
@@ -82,6 +81,15 @@ def token_of(scope: Scope) -> bytes:
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
     return token.strip(b" ") if scheme.lower() == b"bearer" else b""
+
+
+def unauthorized(token: bytes) -> Problem:
+    """Return the problem that a request has no token, or an invalid one (RFC 6750)."""
+    if token:
+        detail, challenge = "The token is not valid here.", 'Bearer error="invalid_token"'
+    else:
+        detail, challenge = "This needs a token: send it in the header `Authorization: Bearer …`.", "Bearer"
+    return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
 
 
 def is_one_of(token: bytes, tokens: Tokens) -> bool:

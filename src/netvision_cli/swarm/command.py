@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netvision_cli.client import Client, Readiness
-from netvision_cli.errors import Interrupted, NetvisionError, ThresholdMissed, Unbalanced, UsageError
+from netvision_cli.errors import Interrupted, NetvisionError, Refused, ThresholdMissed, Unbalanced, UsageError
 from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
 from netvision_cli.swarm.comparison import compare, read_summary
@@ -21,6 +21,7 @@ from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.report import report
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import RunInfo, render, summarize
+from netvision_cli.swarm.tally import Role
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
 
@@ -121,8 +122,13 @@ class SwarmSession:
                 loop.add_signal_handler(number, on_signal)
 
     def conclude(self, failure: NetvisionError | None, server: Readiness | None) -> None:
-        """Print the last line and the summary, and raise the error that determines the exit status."""
+        """Print the last line and the summary, and raise the error that determines the exit status.
+
+        A run whose every request was refused has nothing but that to report.
+        """
         end = Snapshot.of(self.workload)
+        if isinstance(failure, Refused) and not end.tally.total(Role.ORIGIN):
+            raise failure
         self.history.add(end)
         summary = self.summarize(end, server)
         self.lines.finish(end, summary)

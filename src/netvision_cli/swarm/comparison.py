@@ -1,6 +1,7 @@
 """Two runs side by side: the summary of an earlier one, as written by `--json`, and that of this one."""
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ def read_summary(path: Path) -> dict[str, Any]:
     """Read the summary in the last line of a file."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["summary"]
-        metrics(summary)
+        if not all(map(isfinite, metrics(summary).values())):
+            raise ValueError  # noqa: TRY301 - as the others
     except OSError as error:
         msg = f"cannot read {path} ({error.strerror})"
         raise UsageError(msg) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        msg = f"{path} does not end with a summary; write one with netvision swarm --json > {path}"
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"{path} does not end with the summary of a run; netvision swarm --json > run.jsonl writes one"
         raise UsageError(msg) from error
     return dict(summary)
 

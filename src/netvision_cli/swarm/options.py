@@ -54,7 +54,7 @@ class SwarmOptions:
     producers: Annotated[int, Work("Tasks that insert batches.", min=1)] = 2
     consumers: Annotated[int, Work("Tasks that fetch records and delete them.", min=1)] = 16
     batch: Annotated[Any, Work("Records per batch.", **RANGE)] = BATCH
-    length: Annotated[int, Work("Characters per text.", min=1)] = 16
+    length: Annotated[int, Work("Characters per text; a batch has at most 1 MiB of text, or one record.", min=1)] = 16
     fetch: Annotated[int, Work("Records that a consumer fetches at once.", min=1, max=1000)] = 10
     rate: Annotated[float | None, Work("Records to offer per second, however slow the server is.", min=0.001)] = None
     backlog: Annotated[int, Work("Producers wait while more of the swarm's records are stored; 0: never.", min=0)] = (

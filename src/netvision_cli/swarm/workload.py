@@ -12,8 +12,9 @@ from typing import Protocol
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
-from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, NotFound, Refused, Unauthorized
+from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, NotFound, Refused, Unauthorized, Unchecked
 from netvision_cli.keys import Run
+from netvision_cli.storing import BATCH_CHARACTERS
 from netvision_cli.swarm.account import Account, Batch
 from netvision_cli.swarm.calls import Caller
 from netvision_cli.swarm.lifetime import Lifetime
@@ -22,6 +23,9 @@ from netvision_cli.swarm.pacing import IDLE_SECONDS, Pacing
 
 ALPHABET = string.ascii_letters + string.digits
 CLEANING_ROUNDS = 3
+PAGE_CHARACTERS = 2**24
+"""The most characters of a page, well below the most bytes of a response."""
+
 DUPLICATE_DELETE_SHARE = 0.2
 """The share of deletions that are requested twice at the same time: exactly one of the two may succeed."""
 
@@ -123,10 +127,14 @@ class Workload:
         """Make the next batch: its size and texts follow from the seed and its number."""
         self.batches += 1
         rng = random.Random(f"{self.seed}/{self.batches}")  # noqa: S311 - no secret
-        size = self.pacing.reserve(rng.randint(*self.options.batch))
+        size = self.pacing.reserve(min(rng.randint(*self.options.batch), self.fitting(BATCH_CHARACTERS)))
         keys = (self.run_keys.key(self.batches, index) for index in range(size))
         records = [Record(key, "".join(rng.choices(ALPHABET, k=self.options.length))) for key in keys]
         return Batch(self.batches, records)
+
+    def fitting(self, characters: int) -> int:
+        """Return how many of the run's texts have so many characters, at least one."""
+        return max(1, characters // self.options.length)
 
     async def insert(self, batch: Batch, intended_start: float) -> None:
         """Insert a batch, repeatedly under the same uuids until the server reports what became of it."""
@@ -177,10 +185,11 @@ class Workload:
 
     async def fetch_page(self) -> list[UUID]:
         """Read the next page, judge it, and move the cursor to its end, or back to the start."""
-        records, keys = await self.read(self.cursor, self.options.fetch)
+        count = min(self.options.fetch, self.fitting(PAGE_CHARACTERS))
+        records, keys = await self.read(self.cursor, count)
         if self.options.delete_foreign:
             keys += [record.uuid for record in records if self.is_foreign(record.uuid)]
-        is_full = len(records) >= self.options.fetch and records[-1].uuid < self.run_keys.ceiling
+        is_full = len(records) >= count and records[-1].uuid < self.run_keys.ceiling
         self.cursor = records[-1].uuid if is_full else self.start
         keys = [key for key in keys if key not in self.claimed]
         self.claimed.update(keys)
@@ -263,17 +272,21 @@ class Workload:
         self.is_checked = True
 
     async def read_all(self) -> list[UUID]:
-        """Read every stored record of this run, page by page, and judge each page."""
+        """Read every stored record of this run, page by page, and judge each page; raises Unchecked if one repeats."""
         stored: list[UUID] = []
+        count = min(MAX_PAGE, self.fitting(PAGE_CHARACTERS))
         after, is_more = self.run_keys.floor, True
         while is_more:
-            records = await self.read_page(after)
+            records = await self.read_page(after, count)
+            if records and records[-1].uuid <= after:
+                msg = f"the account could not be checked: the server does not list what comes after {after}"
+                raise Unchecked(msg)
             stored += [record.uuid for record in records if not self.is_foreign(record.uuid)]
-            is_more = len(records) >= MAX_PAGE and records[-1].uuid < self.run_keys.ceiling
+            is_more = len(records) >= count and records[-1].uuid < self.run_keys.ceiling
             after = records[-1].uuid if records else after
         return stored
 
-    async def read_page(self, after: UUID) -> list[Record]:
-        """Read the largest page after a uuid, repeatedly until the server responds."""
-        records, _ = await self.caller.call_with_retries("fetch", lambda: self.read(after, MAX_PAGE))
+    async def read_page(self, after: UUID, count: int) -> list[Record]:
+        """Read a page after a uuid, repeatedly until the server responds."""
+        records, _ = await self.caller.call_with_retries("fetch", lambda: self.read(after, count))
         return records

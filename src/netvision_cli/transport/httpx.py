@@ -72,7 +72,7 @@ class HttpxTransport:
         """
         async with self.send("GET", target, b"", NDJSON) as response:
             if response.status_code != httpx.codes.OK:
-                raise error_for_response(self.address.url, await self.read(response))
+                raise error_for_response(self.address.url, await self.read(response), self.headers)
             async with aclosing(split_lines(response.aiter_raw(), self.timeout)) as lines:
                 async for line in lines:
                     yield line

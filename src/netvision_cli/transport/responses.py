@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from ssl import SSLCertVerificationError, SSLError
 from typing import NamedTuple
@@ -39,6 +39,10 @@ MAX_BODY_BYTES = 64 * 2**20
 MAX_REASON = 2**10
 """The most characters of a server's words in a message."""
 
+WRONG_NAME = frozenset({62, 64})
+WRONG_TIME = frozenset({9, 10})
+"""How OpenSSL numbers the reasons for which a certificate is not valid."""
+
 find_number = re.compile(r"\[Errno (\d+)\]").search
 """If no address of a name could be connected to, asyncio reports all of them in one text."""
 
@@ -71,14 +75,17 @@ MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are not the JSON that is expected, deep nesting included."""
 
 
-def error_for_response(url: str, response: Response) -> NetvisionError:
-    """Return the error for a response that is no success."""
+def error_for_response(url: str, response: Response, headers: Mapping[str, str]) -> NetvisionError:
+    """Return the error for a response that is no success, to a request with these headers."""
     try:
         problem = problem_decoder.decode(response.content)
     except MALFORMED:
         problem = ProblemDetails()
-    reason = quote(problem.detail or problem.title or phrase(response.status))
-    error = error_for_status(response.status, f"{url} responded with {response.status}: {reason}", problem)
+    reason = quote(problem.detail or problem.title or phrase(response.status)).removesuffix(".")
+    message = f"{url} responded with {response.status}: {reason}"
+    if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        message += f"; {advice_on_token(response.status, has_token='Authorization' in headers)}"
+    error = error_for_status(response.status, message, problem)
     error.retry_after = seconds(response.retry_after)
     return error
 
@@ -93,7 +100,7 @@ def error_for_status(status: int, message: str, problem: ProblemDetails) -> Netv
         case 404:
             error = RefusedForNow(f"{message}; check --url", name)
         case 401 | 403:
-            return Unauthorized(f"{message}; give its token with --token-file or NETVISION_TOKEN", name)
+            return Unauthorized(message, name)
         case 408:
             error = TimedOut(message)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -106,6 +113,15 @@ def error_for_status(status: int, message: str, problem: ProblemDetails) -> Netv
         case _:
             return UnexpectedResponse(f"{message}; that is not the response of a NetVision, check --url")
     return error
+
+
+def advice_on_token(status: int, *, has_token: bool) -> str:
+    """Return what to do about a token that is missing, wrong or not sufficient."""
+    if not has_token:
+        return "give its token with --token-file or NETVISION_TOKEN"
+    if status == HTTPStatus.FORBIDDEN:
+        return "give a token that may do this with --token-file or NETVISION_TOKEN"
+    return "check the token that --token-file or NETVISION_TOKEN gives"
 
 
 def quote(text: str) -> str:
@@ -129,9 +145,23 @@ def seconds(retry_after: str) -> float | None:
 
 
 def not_connected(address: Address, error: BaseException) -> NotConnected:
-    """Return the error that there is no server."""
+    """Return the error that there is no server, or none that can be trusted."""
+    tls = next((cause for cause in causes(error) if isinstance(cause, SSLError)), None)
+    if tls:
+        return NotConnected(f"no TLS with {address.url} ({describe_cause(tls)}). {advice_on_tls(tls)}")
     step = "Start one: netvision-api serve" if address.is_local else "Name another with --url"
     return NotConnected(f"no server at {address.url} ({describe_cause(error)}). {step}")
+
+
+def advice_on_tls(error: SSLError) -> str:
+    """Return what to do about a certificate that is not valid, or a server that does not speak TLS."""
+    if not isinstance(error, SSLCertVerificationError):
+        return "If it speaks http, write so in --url"
+    if error.verify_code in WRONG_NAME:
+        return "Call it by a name that its certificate has"
+    if error.verify_code in WRONG_TIME:
+        return "Check the clock of this machine, or renew the certificate"
+    return "If you trust it, name the certificate of its authority in SSL_CERT_FILE"
 
 
 def timed_out(address: Address, timeout: float) -> TimedOut:
