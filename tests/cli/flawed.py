@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from netvision_cli.client import Record
+from netvision_cli.client import MAX_PAGE, Record
 from netvision_cli.errors import ServerError
 from tests.cli.simulation import SimulatedServer
 
@@ -75,6 +75,13 @@ class Forgetting(Flawed):
             self.keys.remove(page[-1].uuid)
             del self.texts[page[-1].uuid]
         return page
+
+
+class Stuck(SimulatedServer):
+    """Answers the request for a large page with one and the same page."""
+
+    def do_page(self, count: int, after: UUID) -> list[Record]:
+        return super().do_page(1, UUID(int=0)) * count if count == MAX_PAGE else super().do_page(count, after)
 
 
 class Halving(SimulatedServer):

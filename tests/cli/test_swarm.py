@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from netvision_cli.cli import app
 from netvision_cli.client import Client
+from netvision_cli.errors import Unchecked
 from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
 from tests.cli.commands import (
@@ -32,6 +34,8 @@ from tests.cli.commands import (
     raw_server,
     running,
 )
+from tests.cli.flawed import Stuck
+from tests.cli.simulation import OPTIONS, simulate
 from tests.cli.summaries import summary_of
 from tests.databases import AnyDatabase, SqliteDatabase, on_sqlite
 from tests.servers import server_process, wait_until
@@ -284,11 +288,24 @@ def test_an_absent_server_is_waited_for_as_long_as_requested() -> None:
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
-def test_a_refused_token_ends_a_swarm_at_once(status: str) -> None:
+def test_a_refused_token_ends_a_swarm_with_that_error_alone(status: str) -> None:
     with raw_server(http_answer(status)) as guarded:
         done = netvision(guarded.url, "swarm")
-    assert done.code == 4
+    assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
     assert "--token-file" in done.err
+
+
+@on_sqlite
+def test_texts_that_the_server_refuses_end_a_swarm_with_that_error_alone(service: str) -> None:
+    done = netvision(service, "swarm", "--length", "2000000")
+    assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
+    assert "responded with 400" in done.err
+    assert "1048576" in done.err.replace(" ", "")
+
+
+def test_a_server_that_repeats_a_page_leaves_the_account_unchecked() -> None:
+    with pytest.raises(Unchecked, match="does not list what comes after"):
+        simulate(Stuck(seed=1), 1, replace(OPTIONS, leave=True))
 
 
 def test_a_server_that_comes_and_goes_is_waited_for(tmp_path: Path) -> None:
