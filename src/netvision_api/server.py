@@ -160,7 +160,11 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
     """Listen on the address of the settings; raises StartupError or ConfigurationError if it cannot or must not."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
+        socket.getaddrinfo(settings.host, None)
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except socket.gaierror as error:
+        msg = f"cannot listen on {settings.host} ({error.strerror}); give an address of this machine as --host"
+        raise StartupError(msg) from error
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         address = f"{settings.host} port {settings.port}"

@@ -122,7 +122,7 @@ class Settings:
                 msg = f"{flag(name)} must be at least 1, not {getattr(self, name)}"
                 raise ConfigurationError(msg)
         if not 0 <= self.port <= MAX_PORT:
-            msg = f"--port must be from 0 to {MAX_PORT}, not {self.port}"
+            msg = f"--port, or NETVISION_PORT, must be from 0 to {MAX_PORT}, not {self.port}"
             raise ConfigurationError(msg)
         if not is_root_path(self.root_path):
             msg = f"--root-path must look like /records, without a slash at its end, not {self.root_path!r}"

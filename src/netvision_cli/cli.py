@@ -3,6 +3,7 @@
 The client is imported by the commands that need it, so that help appears at once.
 """
 
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -47,6 +48,14 @@ app = typer.Typer(
 FormatOption = Annotated[
     Format | None, typer.Option("--format", help="By default a table on a terminal and lines of text in a pipe.")
 ]
+
+
+def parse_count(text: object) -> int:
+    """Parse how many records to print."""
+    if not re.fullmatch("0|[1-9][0-9]{0,17}", str(text)):
+        msg = f"{text!r} is not a count, a whole number such as 10 with at most 18 digits"
+        raise typer.BadParameter(msg)
+    return int(str(text))
 
 
 def print_version(value: bool) -> None:  # noqa: FBT001 - the signature of a callback
@@ -124,7 +133,7 @@ def add(
 @with_options
 def list_(
     count: Annotated[
-        int | None, typer.Argument(min=0, max=10**18 - 1, help="How many records; by default all.")
+        int | None, typer.Argument(parser=parse_count, metavar="[COUNT]", help="How many records; by default all.")
     ] = None,
     *,
     after: Annotated[str | None, typer.Option("--after", help="Start after this uuid.")] = None,

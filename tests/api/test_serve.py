@@ -105,6 +105,13 @@ def test_a_port_in_use_is_exit_code_1(url: str) -> None:
         check_refusal(1, port, "in use", arguments=["--port", port], NETVISION_DATABASE_URL=url)
 
 
+def test_a_host_that_is_not_known_is_named(url: str) -> None:
+    token = {"NETVISION_TOKEN": "t" * 32}
+    check_refusal(
+        1, "nowhere.invalid", "--host", arguments=["--host", "nowhere.invalid"], NETVISION_DATABASE_URL=url, **token
+    )
+
+
 def test_a_second_server_on_an_sqlite_file_is_refused_until_the_first_is_gone(url: str, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(tmp_path)
     other = f"sqlite+aiosqlite:///{tmp_path / 'elsewhere' / 'records.db'}"

@@ -11,6 +11,7 @@ import trustme
 
 from netvision_cli.transport.address import Address
 from tests.cli.commands import http_answer, invoke, netvision, raw_server
+from tests.databases import on_sqlite
 
 KEY = "0192f0c4-5c5e-7000-8000-000000000001"
 FOUND = http_answer("200 OK", f'{{"uuid":"{KEY}","text":"a"}}')
@@ -199,7 +200,21 @@ def test_a_certificate_that_is_trusted_is_taken_and_no_other(command: tuple[str,
         refused = netvision(server.url, *command)
         assert len(server.requests) == 1
     assert refused.code == 3
-    assert "certificate" in refused.err
+    assert re.search(r"no TLS with https://\S+ \(.*certificate.*\)\. .*SSL_CERT_FILE", refused.err)
+
+
+@EVERY_CALL
+def test_a_certificate_for_another_name_is_told_from_one_that_is_not_trusted(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("netvision.example").configure_cert(secure)
+    with raw_server(FOUND, secure=secure) as server:
+        refused = netvision(server.url, *command, SSL_CERT_FILE=str(tmp_path / "authority.pem"))
+    assert refused.code == 3
+    assert "Call it by a name that its certificate has" in refused.err
 
 
 @EVERY_CALL
@@ -208,3 +223,11 @@ def test_a_server_without_tls_is_no_server_for_https(command: tuple[str, ...]) -
         refused = invoke(server.url.replace("http:", "https:"), *command, "--timeout", "1s")
     assert refused.code == 3
     assert "not permitted" not in refused.err
+
+
+@on_sqlite
+@EVERY_CALL
+def test_a_service_without_tls_is_named_as_such(service: str, command: tuple[str, ...]) -> None:
+    refused = invoke(service.replace("http:", "https:"), *command)
+    assert refused.code == 3
+    assert "If it speaks http, write so in --url" in refused.err

@@ -300,6 +300,24 @@ def test_a_token_is_sent_as_bearer_and_of_several_only_the_first(tmp_path: Path)
         assert b"second" not in request
 
 
+@any_record_call
+@pytest.mark.parametrize(
+    ("status", "token", "advice"),
+    [
+        (401, None, "; give its token with --token-file or NETVISION_TOKEN"),
+        (401, "wrong", "; check the token that --token-file or NETVISION_TOKEN gives"),
+        (403, "read", "; give a token that may do this with --token-file or NETVISION_TOKEN"),
+    ],
+)
+def test_a_token_that_is_missing_or_wrong_or_may_only_read_has_its_own_advice(
+    call: Call, status: int, token: str | None, advice: str
+) -> None:
+    answer = http_answer(f"{status} X", '{"detail": "Why so."}')
+    with raw_server(answer) as server, pytest.raises(Unauthorized) as caught:
+        called(server.url, call, token=token)
+    assert str(caught.value) == f"{server.url} responded with {status}: Why so{advice}"
+
+
 def test_without_a_token_none_is_sent() -> None:
     with raw_server(FOUND) as server:
         called(server.url, CALLS["find"])

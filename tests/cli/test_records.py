@@ -299,6 +299,13 @@ def test_wrong_usage_of_list_is_reported(arguments: list[str]) -> None:
     assert code_of("list", *arguments) == 2
 
 
+@pytest.mark.parametrize("count", ["abc", "1_0", "007", "+5", "1" + "0" * 18])
+def test_what_is_no_count_is_told_what_one_is(count: str) -> None:
+    done = invoke(NOWHERE, "list", count)
+    assert done.code == 2
+    assert f"'{count}' is not a count, a whole number such as 10" in done.err
+
+
 # --- get
 
 
