@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from netvision_cli.cli import app
 from netvision_cli.escaping import escape
+from tests.api.services import service_on
 from tests.cli.commands import (
     COMMAND,
     environment,
@@ -224,6 +225,32 @@ def test_a_closed_pipe_ends_a_list_quietly(service: str, http: httpx.Client, cou
         reader.stdout.close()
         assert reader.stderr.read() == b""
         assert reader.wait() in {0, 141}
+
+
+def test_a_list_whose_reader_pauses_for_longer_than_the_server_waits_is_complete(tmp_path: Path) -> None:
+    with service_on(tmp_path, write_timeout=0.3) as service:
+
+        def in_flight() -> float:
+            found = re.search(
+                r"^netvision_requests_in_flight (\S+)$", service.request("GET", "/metrics").text, re.MULTILINE
+            )
+            assert found
+            return float(found[1])
+
+        for _ in range(5):
+            service.request("POST", "/new", json=[{"text": "x" * 400_000}] * 20).raise_for_status()
+        idle = in_flight()
+        command = [*COMMAND, "list", "--format", "ndjson"]
+        with subprocess.Popen(
+            command, env=environment(service.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as pager:
+            assert pager.stdout
+            assert pager.stderr
+            first = pager.stdout.readline()
+            wait_until(lambda: in_flight() == idle)
+            rest = pager.stdout.readlines()
+            assert (pager.wait(), pager.stderr.read()) == (0, b"")
+        assert [json.loads(line) for line in (first, *rest)] == service.request("GET", "/all").json()
 
 
 @on_sqlite
