@@ -231,6 +231,7 @@ def status(*, connection: Connection) -> None:
     from time import perf_counter
 
     from netvision_cli.escaping import escape
+    from netvision_cli.transport.responses import quote
 
     async def call(client: "Client") -> None:
         await client.readiness()
@@ -238,7 +239,7 @@ def status(*, connection: Connection) -> None:
         readiness = await client.readiness()
         milliseconds = (perf_counter() - started) * 1000
         if readiness.reason or readiness.status != "ready":
-            reason = escape(readiness.reason or "it gives no reason")
+            reason = quote(readiness.reason or "it gives no reason")
             msg = f"{client.url} is {escape(readiness.status)}: {reason}"
             raise ServerError(msg)
         named = {"netvision": readiness.version, "database": readiness.database, "schema": readiness.schema}

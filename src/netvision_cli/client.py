@@ -49,7 +49,7 @@ class Readiness(msgspec.Struct):
     version: Word = ""
     database: Word = ""
     schema: Word | None = None
-    reason: Word | None = None
+    reason: str | None = None
 
 
 record_decoder = msgspec.json.Decoder(Record)
