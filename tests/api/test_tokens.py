@@ -113,6 +113,8 @@ def test_no_wrong_token_gets_in_anywhere(lost: str, values: tuple[bytes, ...]) -
         with connect(lost) as connection:
             connection.sendall(head)
             answer = connection.recv(65536)
+            if answer.endswith(b"\r\n\r\n") and not route.startswith("HEAD"):
+                answer += connection.recv(65536)
         assert statuses(answer) == [401], route
         is_invalid = any(re.fullmatch(rb"Bearer +.+", value) for value in values) and len(values) == 1
         challenge = b'bearer error="invalid_token"' if is_invalid else b"bearer"
