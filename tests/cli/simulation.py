@@ -130,7 +130,7 @@ def simulate(server: SimulatedServer, seed: int, options: SwarmOptions = OPTIONS
     """Run a workload against a simulated server to its end."""
 
     async def run() -> Workload:
-        workload = Workload(server, options, seed)
+        workload = Workload(server, options, seed, asyncio.get_running_loop().time)
         await workload.run()
         return workload
 

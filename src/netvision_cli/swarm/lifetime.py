@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from netvision_cli.errors import NetvisionError
 
@@ -9,8 +10,9 @@ from netvision_cli.errors import NetvisionError
 class Lifetime:
     """What the tasks of a run share to stop together."""
 
-    def __init__(self) -> None:
-        self.clock = asyncio.get_running_loop().time
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Begin now. The clock is not that of the event loop, which uvloop keeps in whole milliseconds."""
+        self.clock = clock
         self.started = self.clock()
         self.stopped = self.started
         self.cpu_started = time.process_time()

@@ -7,7 +7,8 @@ is sent again under the same uuids, so that the account can be settled no matter
 import asyncio
 import random
 import string
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -48,14 +49,16 @@ class Service(Protocol):
 class Workload:
     """One run of the swarm against one server."""
 
-    def __init__(self, client: Service, options: SwarmOptions, seed: int) -> None:
-        """Prepare a run; the same seed offers the same texts and batch sizes."""
+    def __init__(
+        self, client: Service, options: SwarmOptions, seed: int, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Prepare a run; the same seed offers the same texts and batch sizes. The clock counts in seconds."""
         self.client = client
         self.options = options
         self.seed = seed
         self.run_keys = Run.start()
         self.account = Account(self.run_keys)
-        self.lifetime = Lifetime()
+        self.lifetime = Lifetime(clock)
         self.pacing = Pacing(options, self.lifetime.clock)
         self.caller = Caller(self.lifetime, options.wait)
         self.producing = options.producers
