@@ -27,6 +27,7 @@ from tests.databases import on_sqlite
 
 LOADING = ("src", "href", "srcset", "action", "data", "poster", "xlink:href", "background")
 FAIL_IF = (Threshold.parse("delete.p99>1ms"), Threshold.parse("lost>0"))
+NO_OUTAGES = {"count": 0, "total": 0.0, "longest": 0.0, "periods": []}
 PACED = replace(OPTIONS, records=500, rate=100.0, fail_if=FAIL_IF)
 
 
@@ -63,7 +64,9 @@ class Page(HTMLParser):
 
 
 def run_info(**changes: Any) -> RunInfo:  # noqa: ANN401 - any field
-    known = RunInfo(seed=7, command="netvision swarm", server=None, is_checked=True, busy_seconds=0.0)
+    known = RunInfo(
+        seed=7, command="netvision swarm", server=None, is_checked=True, outages=NO_OUTAGES, busy_seconds=0.0
+    )
     return replace(known, **changes)
 
 
@@ -76,8 +79,10 @@ def run() -> tuple[Snapshot, dict[str, Any], list[Snapshot]]:
     return end, summarize(end, run_info(), PACED.fail_if), history.intervals
 
 
-def with_outage(now: Snapshot, until: float, reason: str) -> Snapshot:
-    return replace(now, until=until, seconds=1.0, outage=reason)
+def outages(error: str) -> dict[str, Any]:
+    """Return what the summary holds of one outage, from the third to the fifth second."""
+    period = {"at": "2026-01-02T03:04:05+00:00", "began": 2.0, "seconds": 3.0, "has_ended": True, "error": error}
+    return {"count": 1, "total": 3.0, "longest": 3.0, "periods": [period]}
 
 
 # --- agreement
@@ -144,20 +149,22 @@ def test_a_report_escapes_all_of_its_contents(nasty: str) -> None:
     end, _, intervals = run()
     info = run_info(command=nasty)
     summary = summarize(end, info) | {"server": nasty, "client": nasty, "machine": nasty, "verdict": nasty}
-    plain = Page(report(summary | dict.fromkeys(("command", "server", "client", "machine", "verdict"), "x"), intervals))
-    page = Page(report(summary, [replace(span, outage=nasty) for span in intervals]))
+    plain_summary = summary | dict.fromkeys(("command", "server", "client", "machine", "verdict"), "x")
+    plain = Page(report(plain_summary | {"outages": outages("x")}, intervals))
+    page = Page(report(summary | {"outages": outages(nasty)}, intervals))
     assert page.tags == plain.tags
     assert {name for name, _ in page.attributes} == {name for name, _ in plain.attributes}
     assert nasty in page.texts
 
 
-def test_a_server_that_was_away_is_an_event() -> None:
-    end, summary, _ = run()
-    quiet = replace(end, outage="", is_stopping=False)
-    spans = [with_outage(quiet, n, "no server" if 3 <= n <= 5 else "") for n in range(1, 10)]
-    (event,) = events(spans)
-    assert (event.start, event.end, event.name) == (2.0, 5.0, "server away: no server")
-    assert ["2 s", "5 s", "server away: no server"] in Page(report(summary, spans)).rows
+def test_a_server_that_was_away_is_an_event_in_the_report_and_a_line_of_the_summary() -> None:
+    end, _, intervals = run()
+    quiet = [replace(span, is_stopping=False) for span in intervals]
+    summary = summarize(end, run_info(outages=outages("no server")))
+    (event,) = events(summary, quiet)
+    assert (event.start, event.end, event.name) == (2.0, 5.0, "no response: no server")
+    assert ["2 s", "5 s", "no response: no server"] in Page(report(summary, quiet)).rows
+    assert "1 outage, 3.0 s in total, the longest 3.0 s:\n  03:04:05 UTC, 3.0 s: no server\n" in render(summary)
 
 
 def test_a_run_in_which_nothing_happened_has_a_report() -> None:

@@ -13,6 +13,7 @@ from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, Refuse
 from netvision_cli.storing import backoff_seconds
 from netvision_cli.swarm.latency import CALL_KINDS, Calls
 from netvision_cli.swarm.lifetime import Lifetime
+from netvision_cli.swarm.outages import Outages
 
 DRAIN_PAUSE_SECONDS = 1.0
 """The longest pause between attempts after producing has ended."""
@@ -28,8 +29,7 @@ class Caller:
         self.wait = wait
         self.calls = {kind: Calls() for kind in CALL_KINDS}
         self.has_responded = False
-        self.outage: NetvisionError | None = None
-        """Why the server is waited for, if it is."""
+        self.outages = Outages(lifetime.clock)
 
     async def call_with_retries(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until the server responds; raises what no repetition can mend."""
@@ -49,7 +49,7 @@ class Caller:
             response = await call()
         except RETRYABLE as error:
             self.calls[kind].errors += 1
-            self.outage = error
+            self.outages.fail(started, str(error))
             raise
         except Refused:
             self.count_response(kind, started)
@@ -61,7 +61,7 @@ class Caller:
         """Record a response, which also ends an outage."""
         self.calls[kind].durations.add(self.lifetime.clock() - started)
         self.has_responded = True
-        self.outage = None
+        self.outages.respond()
 
     async def backoff(self, kind: str, attempts: int, failed_since: float, error: NetvisionError) -> None:
         """Back off before the next attempt; raise if there is no point in waiting any longer."""

@@ -13,6 +13,7 @@ from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, Refused, ThresholdMissed, Unbalanced, UsageError
 from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
+from netvision_cli.swarm.announcer import OutageAnnouncer
 from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import Lines
@@ -90,12 +91,14 @@ class SwarmSession:
         self.history = History(Snapshot.of(workload))
         self.screen = Screen(workload, self.history)
         self.lines = Lines(workload, self.screen)
+        self.announcer = OutageAnnouncer(workload.caller.outages)
 
     async def conduct(self) -> NetvisionError | None:
         """Run the workload, and return the error that ended it early, if any; a second signal exits at once."""
         working = asyncio.create_task(self.workload.run())
         self.listen(working)
-        watchers = self.lines.report(), self.history.record(self.workload), self.screen.refresh()
+        news = self.screen.refresh() if self.screen.is_usable else self.announcer.watch()
+        watchers = self.lines.report(), self.history.record(self.workload), news
         with self.screen.shown():
             async with run_watchers(self.workload, *watchers):
                 return await wait_for_end(working)
@@ -129,6 +132,8 @@ class SwarmSession:
         end = Snapshot.of(self.workload)
         if isinstance(failure, Refused) and not end.tally.total(Role.ORIGIN):
             raise failure
+        if not self.screen.is_usable:
+            self.announcer.announce()
         self.history.add(end)
         summary = self.summarize(end, server)
         self.lines.finish(end, summary)
@@ -159,6 +164,7 @@ class SwarmSession:
             command=self.context.command,
             server=server,
             is_checked=self.workload.is_checked,
+            outages=self.workload.caller.outages.as_dict(),
             busy_seconds=self.history.busy_seconds,
         )
         return summarize(end, info, self.workload.options.fail_if)

@@ -41,11 +41,13 @@ class Screen:
         self.history = history
         self.console = Console(stderr=True)
         self.live: Live | None = None
+        self.is_usable = sys.stderr.isatty() and not self.console.is_dumb_terminal
+        """Whether standard error is a terminal that can move its cursor."""
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the panel for a while, if standard error is a terminal that can move its cursor."""
-        if not sys.stderr.isatty() or self.console.is_dumb_terminal:
+        """Show the panel for a while, if the terminal is usable."""
+        if not self.is_usable:
             yield
             return
         self.begin()

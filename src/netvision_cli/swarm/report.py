@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from itertools import groupby
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
@@ -30,7 +29,14 @@ def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
         element("title", f"netvision swarm, {summary['ended']}"),
         element("style", STYLE.read_text(encoding="utf-8")),
     )
-    sections = (outcome(summary), facts(summary), calls(summary), time(intervals), spread(intervals), account(summary))
+    sections = (
+        outcome(summary),
+        facts(summary),
+        calls(summary),
+        time(summary, intervals),
+        spread(intervals),
+        account(summary),
+    )
     body = element("body", *(part for section in sections for part in section))
     return "<!DOCTYPE html>\n" + tostring(element("html", head, body, lang="en"), encoding="unicode", method="html")
 
@@ -86,11 +92,11 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
         yield remark("A response time counts from the intended start of its batch, an insert from when it was sent.")
 
 
-def time(intervals: Sequence[Snapshot]) -> Iterator[Element]:
+def time(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> Iterator[Element]:
     """Draw what happened when."""
     if not intervals:
         return
-    bands = list(events(intervals))
+    bands = list(events(summary, intervals))
     yield element("h2", "Over time")
     if bands:
         listed = [(cell(format_elapsed(band.start)), cell(format_elapsed(band.end)), cell(band.name)) for band in bands]
@@ -127,12 +133,11 @@ def percentiles(intervals: Sequence[Snapshot], name: str) -> dict[str, list[Valu
     }
 
 
-def events(intervals: Sequence[Snapshot]) -> Iterator[Band]:
+def events(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> Iterator[Band]:
     """Find when the server was away, and when the remaining records were deleted."""
-    for reason, group in groupby(intervals, lambda span: span.outage):
-        spans = list(group)
-        if reason:
-            yield Band(spans[0].until - spans[0].seconds, spans[-1].until, f"server away: {reason}", "trouble")
+    for period in summary["outages"]["periods"]:
+        start = period["began"]
+        yield Band(start, start + period["seconds"], f"no response: {period['error']}", "trouble")
     stopping = [span for span in intervals if span.is_stopping]
     if stopping:
         yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what remained")

@@ -30,7 +30,7 @@ class Snapshot:
     """How many records may have been stored at its end."""
 
     outage: str
-    """Why the server was waited for, if it was."""
+    """Why the server was waited for at its end, if it was."""
 
     is_stopping: bool
     """Whether producing had ended."""
@@ -39,6 +39,7 @@ class Snapshot:
     def of(cls, workload: Workload) -> Self:
         """Take a snapshot of a workload, from its start until now."""
         elapsed, has_rate = workload.lifetime.elapsed, workload.options.rate is not None
+        outage = workload.caller.outages.current
         return cls(
             until=elapsed,
             seconds=elapsed,
@@ -47,7 +48,7 @@ class Snapshot:
             calls={name: calls.copy() for name, calls in workload.caller.calls.items()},
             response_times=Calls(workload.pacing.response_times.copy()) if has_rate else None,
             outstanding=workload.outstanding,
-            outage=str(workload.caller.outage or ""),
+            outage=outage.error if outage else "",
             is_stopping=workload.lifetime.is_stopping,
         )
 
@@ -113,5 +114,4 @@ class Snapshot:
             response_times=self.response_times.merged(following.response_times)
             if self.response_times and following.response_times
             else None,
-            outage=self.outage or following.outage,
         )

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from netvision_cli.swarm.thresholds import Threshold, Verdict
 BUSY_TOO_LONG = 0.2
 """A run whose process was busy for more than this share of the time measured that process."""
 
+LISTED_OUTAGES = 10
+
 COLUMNS = ("count", "rate", *TIMES, "errors", "retries")
 
 
@@ -32,6 +34,9 @@ class RunInfo:
     server: Readiness | None
     is_checked: bool
     """Whether a final read settled the account."""
+
+    outages: dict[str, Any]
+    """When the server was away, as `Outages.as_dict` returns it."""
 
     busy_seconds: float
     """For how long this process used nearly a whole core."""
@@ -56,6 +61,7 @@ def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = 
         "attempts": end.attempts,
         "errors": end.errors,
         "retries": end.retries,
+        "outages": info.outages,
         "account": end.tally.as_dict(),
         "checked": info.is_checked,
         "balances": info.is_checked and end.tally.balances,
@@ -120,6 +126,7 @@ def render(summary: dict[str, Any]) -> str:
         "",
         row("ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
         *(row(name, calls) for name, calls in timed_rows(summary).items()),
+        *outage_lines(summary["outages"]),
         "",
         *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
         summary["verdict"],
@@ -128,6 +135,27 @@ def render(summary: dict[str, Any]) -> str:
     if summary["warning"]:
         lines.append(f"Warning: {summary['warning']}.")
     return "\n".join(lines)
+
+
+def outage_lines(outages: dict[str, Any]) -> Iterator[str]:
+    """Write how often and how long the server was away, and list the longest times in order."""
+    if not outages["count"]:
+        return
+    counted = "1 outage" if outages["count"] == 1 else f"{outages['count']} outages"
+    yield ""
+    yield f"{counted}, {outages['total']:.1f} s in total, the longest {outages['longest']:.1f} s:"
+    listed = sorted(outages["periods"], key=lambda period: -float(period["seconds"]))[:LISTED_OUTAGES]
+    for period in sorted(listed, key=lambda period: float(period["began"])):
+        yield f"  {describe_outage(period)}"
+    if more := outages["count"] - len(listed):
+        yield f"  and {more} more"
+
+
+def describe_outage(period: dict[str, Any]) -> str:
+    """Write one outage: when by the clock, how long, why."""
+    at = datetime.fromisoformat(period["at"])
+    until = "" if period["has_ended"] else ", to the end of the run"
+    return f"{at:%H:%M:%S} UTC, {period['seconds']:.1f} s{until}: {period['error']}"
 
 
 def timed_rows(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
