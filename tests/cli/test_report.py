@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from netvision_cli.swarm.lines import json_line, text_line
 from netvision_cli.swarm.panel import panel
 from netvision_cli.swarm.plots import format_number
 from netvision_cli.swarm.report import events, report
+from netvision_cli.swarm.result_file import ResultFile
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import COLUMNS, RunInfo, cell_text, render, summarize
 from netvision_cli.swarm.tally import MEANINGS, Tally
@@ -183,9 +185,33 @@ def test_a_generator_that_was_the_bottleneck_is_reported_everywhere() -> None:
     assert summary["warning"]
 
 
-def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path) -> None:
-    done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(tmp_path / "absent" / "r.html"))
+@pytest.mark.parametrize("place", ["absent/report.html", "", "file/report.html"])
+def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / place
+    done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--report", str(path))
     assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"Error: cannot write to {path} (")
+
+
+@pytest.mark.parametrize("held", [None, "", "the report of another run"])
+def test_a_run_that_never_began_leaves_the_place_of_its_report_as_it_was(tmp_path: Path, held: str | None) -> None:
+    path = tmp_path / "report.html"
+    if held is not None:
+        path.write_text(held)
+    with pytest.raises(RuntimeError), closing(ResultFile(path)):
+        raise RuntimeError
+    assert (path.read_text() if path.exists() else None) == held
+
+
+@pytest.mark.parametrize("held", ["", "a report that is longer than the next"])
+def test_a_report_replaces_what_was_there(tmp_path: Path, held: str) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(held)
+    with closing(ResultFile(path)) as file:
+        assert path.read_text() == held
+        file.write("short")
+    assert path.read_text() == "short"
 
 
 @on_sqlite
@@ -197,4 +223,4 @@ def test_a_report_that_cannot_be_written_after_all_is_reported_after_a_threshold
     done = netvision(service, "swarm", "--records", "20", "--report", "/dev/full", "--fail-if", fail_if)
     assert done.code == code
     assert "Every record acknowledged" in done.err
-    assert done.err.count("Error: cannot write the report to /dev/full") == 1
+    assert done.err.count("Error: cannot write to /dev/full") == 1

@@ -1,11 +1,10 @@
 """One session of `netvision swarm`: the workload, its lines, its panel, its signals and its summary."""
 
 import asyncio
-import os
 import random
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from netvision_cli.swarm.lines import Lines
 from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.report import report
+from netvision_cli.swarm.result_file import ResultFile
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import RunInfo, render, summarize
 from netvision_cli.swarm.tally import Role
@@ -37,6 +37,8 @@ class RunContext:
     earlier: dict[str, Any] | None = None
     """The summary of a run to compare it with."""
 
+    report_file: ResultFile | None = None
+
 
 def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swarm") -> None:
     """Run the swarm until stopped; raises the error that determines the exit status."""
@@ -44,8 +46,9 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     validate_options(options)
     earlier = read_summary(options.compare) if options.compare else None
     command = command_line(program, *([connection] if program == "swarm" else []), options)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(swarm(connection, options, RunContext(command, earlier)))
+    report_file = ResultFile(options.report) if options.report else None
+    with closing(report_file) if report_file else nullcontext(), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(swarm(connection, options, RunContext(command, earlier, report_file)))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -64,9 +67,6 @@ def seeded(options: SwarmOptions) -> SwarmOptions:
 
 def validate_options(options: SwarmOptions) -> None:
     """Reject at the start what could not be done at the end."""
-    if options.report and not os.access(options.report if options.report.exists() else options.report.parent, os.W_OK):
-        msg = f"cannot write the report to {options.report}"
-        raise UsageError(msg)
     for threshold in options.fail_if:
         if threshold.name.startswith("response.") and options.rate is None:
             msg = f"{threshold.text!r} requires --rate: only with a rate are there response times"
@@ -149,12 +149,12 @@ class SwarmSession:
 
     def write_report(self, summary: dict[str, Any]) -> NetvisionError | None:
         """Write the report if one is wanted; return the error if it could not be written."""
-        path = self.workload.options.report
+        file = self.context.report_file
         try:
-            if path:
-                path.write_text(report(summary, self.history.intervals), encoding="utf-8")
-        except OSError as error:
-            return NetvisionError(f"cannot write the report to {path} ({error.strerror})")
+            if file:
+                file.write(report(summary, self.history.intervals))
+        except NetvisionError as error:
+            return error
         return None
 
     def summarize(self, end: Snapshot, server: Readiness | None) -> dict[str, Any]:
