@@ -35,7 +35,8 @@ def run_demo(options: SwarmOptions) -> None:
 def interrupt_on_signals() -> None:
     """Handle the signals that would end this process at once like Ctrl-C, so that it cleans up."""
     for name in ("SIGTERM", "SIGHUP"):
-        if number := getattr(signal, name, None):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 

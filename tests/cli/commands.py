@@ -149,6 +149,23 @@ def on_terminal(
         os.close(master)
 
 
+@contextmanager
+def leading_terminal(url: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a command as the leader of a terminal, which hangs up when the test closes its end; yields both."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, TERMINAL_SIZE)
+    lead = "import os, sys; os.login_tty(0); os.execv(sys.executable, sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", lead, *COMMAND, *arguments], env=environment(url, TERM="xterm-256color"), stdin=slave
+    )
+    os.close(slave)
+    try:
+        yield process, master
+    finally:
+        process.kill()
+        process.wait()
+
+
 def read_terminal(master: int) -> bytes:
     """Read what a terminal got; nothing once everyone has left it."""
     try:

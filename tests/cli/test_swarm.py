@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -29,6 +30,7 @@ from tests.cli.commands import (
     Running,
     environment,
     http_answer,
+    leading_terminal,
     netvision,
     on_terminal,
     raw_server,
@@ -95,7 +97,7 @@ def test_a_swarm_reports_what_it_deleted_and_leaves_the_store_as_it_was(
 
 
 @on_sqlite
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_swarm_with_its_account(
     service: str, http: httpx.Client, foreign: list[dict[str, str]], number: int
 ) -> None:
@@ -119,6 +121,36 @@ def test_a_second_signal_leaves_at_once(number: int) -> None:
         done = swarm.end()
     assert done.code == 130
     assert "Traceback" not in done.err
+
+
+@on_sqlite
+def test_a_terminal_that_goes_away_ends_a_swarm_with_its_account(
+    service: str, database: AnyDatabase, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    arguments = ("swarm", "--interval", "300ms", "--report", str(report), *SMALL)
+    with leading_terminal(service, *arguments) as (swarm, master):
+        wait_until(lambda: b", total" in os.read(master, 65536))
+        os.close(master)
+        assert swarm.wait(END_SECONDS) == 0
+    assert database.count() == 0
+    assert "Every record acknowledged" in report.read_text()
+
+
+@on_sqlite
+def test_a_hang_up_that_is_ignored_does_not_end_a_swarm(service: str) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running(service, "swarm", "--interval", "300ms", *SMALL) as swarm:
+            wait_until(lambda: worked(swarm))
+            swarm.signal(signal.SIGHUP)
+            lines = len(swarm.out)
+            wait_until(lambda: len(swarm.out) > lines + 1)
+            assert "stopping" not in swarm.said
+            swarm.signal()
+            assert swarm.end().code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @on_sqlite

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.report import report
 from netvision_cli.swarm.result_file import ResultFile
+from netvision_cli.swarm.signals import Terminals, is_reader_gone, listen
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import RunInfo, render, summarize
 from netvision_cli.swarm.tally import Role
@@ -91,38 +91,27 @@ class SwarmSession:
         self.history = History(Snapshot.of(workload))
         self.screen = Screen(workload, self.history)
         self.lines = Lines(workload, self.screen)
+        self.terminals = Terminals()
         self.announcer = OutageAnnouncer(workload.caller.outages)
 
     async def conduct(self) -> NetvisionError | None:
         """Run the workload, and return the error that ended it early, if any; a second signal exits at once."""
         working = asyncio.create_task(self.workload.run())
-        self.listen(working)
+        listen(self.stop, working.cancel)
         news = self.screen.refresh() if self.screen.is_usable else self.announcer.watch()
         watchers = self.lines.report(), self.history.record(self.workload), news
         with self.screen.shown():
             async with run_watchers(self.workload, *watchers):
-                return await wait_for_end(working)
+                failure = await wait_for_end(working)
+                self.terminals.discard_lost()
+        return failure
 
-    def listen(self, working: "asyncio.Task[None]") -> None:
-        """Stop at the first SIGINT or SIGTERM, and exit at the second."""
-        signals = 0
-
-        def on_signal() -> None:
-            nonlocal signals
-            signals += 1
-            if signals > 1:
-                working.cancel()
-                return
-            self.workload.stop()
-            with self.screen.hidden():
-                print_status(
-                    "stopping: deleting what remains, then checking the account; interrupt again to exit at once"
-                )
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(number, on_signal)
+    def stop(self) -> None:
+        """Stop the run; what is stored is still deleted."""
+        self.workload.stop()
+        self.terminals.discard_lost()
+        with self.screen.hidden():
+            print_status("stopping: deleting what remains, then checking the account; interrupt again to exit at once")
 
     def conclude(self, failure: NetvisionError | None, server: Readiness | None) -> None:
         """Print the last line and the summary, and raise the error that determines the exit status.
@@ -194,7 +183,7 @@ async def run_watchers(workload: Workload, *watchers: Coroutine[Any, Any, None])
         for task in tasks:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, BrokenPipeError):
+            if isinstance(result, Exception) and not is_reader_gone(result):
                 raise result
 
 
