@@ -1,9 +1,13 @@
-"""The uuids that a client generates: version 7, with a common prefix per run, ascending by batch and position.
+"""The uuids that a client generates, with a common prefix per run, ascending by batch and position.
 
     48 bits of time | version | 12 bits of the run | variant | 12 bits of the run | 36 of the batch | 14 of the position
 
 The time is that of the run's start, in milliseconds, and the run has 24 random bits. So a client that knows the run can
 tell its records from all others, read only its own with `after`, and find the batch of a record in its key.
+
+Texts that a user adds have uuids of version 7. Those of a swarm are of version 8, whose bits mean what its maker wants,
+and the first 8 bits of the run are a mark instead of random: so `5a` in `01900000-0000-85a0-…` says that a record can
+be deleted when its swarm is dead.
 """
 
 import os
@@ -19,6 +23,15 @@ POSITION_BITS = 14
 TAIL_BITS = BATCH_BITS + POSITION_BITS
 MAX_BATCH = 2**POSITION_BITS
 """The most records of one batch."""
+
+SWARM_RUN_BITS = 16
+SWARM_MARK = 0x5A
+MARK_SHIFT = 68
+VERSION_SHIFT = 76
+TIME_SHIFT = 80
+VERSION, SWARM_VERSION = 7, 8
+FIRST_SWARM = UUID(int=1_767_225_600_000 << TIME_SHIFT)
+"""No swarm has a key before this one, of the beginning of 2026."""
 
 
 class Place(NamedTuple):
@@ -43,7 +56,31 @@ class Run:
     def of(cls, milliseconds: int, tag: int) -> Self:
         """Return the run of a point in time and 24 bits."""
         high, low = divmod(tag, 2**12)
-        return cls(milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low << TAIL_BITS)
+        return cls(milliseconds << TIME_SHIFT | VERSION << VERSION_SHIFT | high << 64 | 2 << 62 | low << TAIL_BITS)
+
+    @classmethod
+    def start_swarm(cls) -> Self:
+        """Start the run of a swarm now."""
+        return cls.of_swarm(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(SWARM_RUN_BITS // 8)))
+
+    @classmethod
+    def of_swarm(cls, milliseconds: int, tag: int) -> Self:
+        """Return the run of a swarm from a point in time and 16 bits."""
+        run = cls.of(milliseconds, SWARM_MARK << SWARM_RUN_BITS | tag)
+        return cls(run.prefix ^ (VERSION ^ SWARM_VERSION) << VERSION_SHIFT)
+
+    @classmethod
+    def of_swarm_key(cls, key: UUID) -> Self | None:
+        """Return the run of a swarm's key; None for a key from elsewhere."""
+        run = cls(key.int >> TAIL_BITS << TAIL_BITS)
+        is_marked = key.int >> MARK_SHIFT & 0xFF == SWARM_MARK and key.version == SWARM_VERSION
+        place = run.place(key)
+        return run if is_marked and place and place.batch and key > FIRST_SWARM else None
+
+    @property
+    def milliseconds(self) -> int:
+        """Return when the run began, in milliseconds since 1970."""
+        return self.prefix >> TIME_SHIFT
 
     @property
     def floor(self) -> UUID:

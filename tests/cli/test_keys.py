@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netvision_cli.inputs import NewRecord
-from netvision_cli.keys import BATCH_BITS, MAX_BATCH, RUN_BITS, Run
+from netvision_cli.keys import BATCH_BITS, FIRST_SWARM, MAX_BATCH, RUN_BITS, SWARM_RUN_BITS, Run
 from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS, batches
 from netvision_cli.swarm.options import parse_range
 from netvision_cli.units import parse_duration
 
 TIMES = st.integers(0, 2**48 - 1)
 TAGS = st.integers(0, 2**RUN_BITS - 1)
+SWARM_TAGS = st.integers(0, 2**SWARM_RUN_BITS - 1)
 RUNS = st.builds(Run.of, TIMES, TAGS)
 BATCHES = st.integers(1, 2**BATCH_BITS - 1)
 POSITIONS = st.integers(0, MAX_BATCH - 1)
@@ -62,9 +63,25 @@ def test_another_uuid_has_no_place_but_between_floor_and_ceiling(run: Run, key: 
     assert (run.place(key) is not None) == (run.floor <= key <= run.ceiling)
 
 
+@given(TIMES, SWARM_TAGS, PLACES)
+def test_the_key_of_a_swarm_is_a_marked_uuid_of_version_8_that_leads_to_its_run(
+    milliseconds: int, tag: int, place: tuple[int, int]
+) -> None:
+    run = Run.of_swarm(milliseconds, tag)
+    key = run.key(*place)
+    assert (key.version, key.variant, str(key)[14:17]) == (8, RFC_4122, "85a")
+    assert (run.place(key), run.milliseconds) == (place, milliseconds)
+    assert Run.of_swarm_key(key) == (run if key > FIRST_SWARM else None)
+
+
+@given(st.one_of(st.builds(Run.key, RUNS, BATCHES, POSITIONS), st.uuids(version=4)))
+def test_a_key_from_elsewhere_leads_to_no_swarm(key: UUID) -> None:
+    assert Run.of_swarm_key(key) is None
+
+
 def test_a_run_begins_now_and_is_not_another() -> None:
     before = time.time_ns() // 1_000_000
-    runs = {Run.start() for _ in range(50)}
+    runs = {start() for start in (Run.start, Run.start_swarm) for _ in range(25)}
     after = time.time_ns() // 1_000_000
     assert len(runs) == 50
     assert all(before <= run.floor.int >> 80 <= after for run in runs)

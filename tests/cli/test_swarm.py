@@ -387,6 +387,26 @@ def total(swarm: Running) -> int:
     return int(json.loads(swarm.out[-1])["total"]) if swarm.out else 0
 
 
+def test_what_dead_swarms_left_is_deleted_and_nothing_else(
+    service: str, http: httpx.Client, foreign: list[dict[str, str]]
+) -> None:
+    with running(service, "swarm", "--interval", "300ms", *SMALL) as killed:
+        wait_until(lambda: worked(killed))
+        killed.signal(signal.SIGKILL)
+    assert netvision(service, "swarm", "--records", "1200", "--leave", "--consumers", "1").code == 0
+    added = netvision(service, "add", "letters1").lines
+    with running(service, "swarm", "--interval", "300ms", *SMALL) as alive:
+        wait_until(lambda: worked(alive))
+        done = netvision(service, "swarm", "--clean", "--interval", "1s")
+        alive.signal()
+        assert alive.end().code == 0
+    assert (done.code, done.out, done.err.count("deleted ")) == (0, "", 2)
+    assert done.err.count("which is running") == 1
+    assert {record["uuid"] for record in stored(http)} == {*added, *(record["uuid"] for record in foreign)}
+    again = netvision(service, "swarm", "--clean")
+    assert (again.code, again.err) == (0, "no swarm has left records here\n")
+
+
 # --- demo
 
 

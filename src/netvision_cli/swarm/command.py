@@ -12,6 +12,7 @@ from netvision_cli.errors import Interrupted, NetvisionError, Refused, Threshold
 from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
 from netvision_cli.swarm.announcer import OutageAnnouncer
+from netvision_cli.swarm.cleaning import run_clean
 from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import Lines
@@ -42,6 +43,9 @@ class RunContext:
 
 def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swarm") -> None:
     """Run the swarm until stopped; raises the error that determines the exit status."""
+    if options.clean:
+        run_clean(connection, options.interval)
+        return
     options = seeded(options)
     validate_options(options)
     earlier = read_summary(options.compare) if options.compare else None

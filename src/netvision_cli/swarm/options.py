@@ -66,6 +66,10 @@ class SwarmOptions:
     records: Annotated[int | None, End("Stop when this many records are inserted.", min=1)] = None
     wait: Annotated[float, End("How long to wait for the server at the start and for the final read.", **WAIT)] = 30.0
     leave: Annotated[bool, End("Do not delete the remaining records at the end.")] = False
+    clean: Annotated[
+        bool,
+        End("Only delete what swarms that have ended left stored; those that change within --interval are running."),
+    ] = False
     interval: Annotated[float, Result("Time between two lines.", **DURATION)] = 10.0
     fail_if: Annotated[
         tuple[Threshold, ...],

@@ -56,7 +56,7 @@ class Workload:
         self.client = client
         self.options = options
         self.seed = seed
-        self.run_keys = Run.start()
+        self.run_keys = Run.start_swarm()
         self.account = Account(self.run_keys)
         self.lifetime = Lifetime(clock)
         self.pacing = Pacing(options, self.lifetime.clock)
