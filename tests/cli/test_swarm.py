@@ -387,6 +387,7 @@ def total(swarm: Running) -> int:
     return int(json.loads(swarm.out[-1])["total"]) if swarm.out else 0
 
 
+@on_sqlite
 def test_what_dead_swarms_left_is_deleted_and_nothing_else(
     service: str, http: httpx.Client, foreign: list[dict[str, str]]
 ) -> None:
