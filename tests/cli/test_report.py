@@ -20,7 +20,7 @@ from netvision_cli.swarm.result_file import ResultFile
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import COLUMNS, RunInfo, cell_text, render, summarize
 from netvision_cli.swarm.tally import MEANINGS, Tally
-from netvision_cli.swarm.thresholds import Threshold
+from netvision_cli.swarm.thresholds import Threshold, Verdict
 from netvision_cli.swarm.workload import Workload
 from tests.cli.commands import invoke, netvision
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
@@ -67,7 +67,13 @@ class Page(HTMLParser):
 
 def run_info(**changes: Any) -> RunInfo:  # noqa: ANN401 - any field
     known = RunInfo(
-        seed=7, command="netvision swarm", server=None, is_checked=True, outages=NO_OUTAGES, busy_seconds=0.0
+        seed=7,
+        command="netvision swarm",
+        server=None,
+        is_checked=True,
+        outages=NO_OUTAGES,
+        error_kinds={},
+        busy_seconds=0.0,
     )
     return replace(known, **changes)
 
@@ -103,7 +109,7 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
     assert json.loads(json_line(end, 0, 1))["total"] == summary["account"]["deleted"] == end.deleted
     assert screen["deleted"][0] == rows["deleted"][0] == f"{end.deleted:,}"
     for word, count in summary["account"].items():
-        assert f"{word} {count}" in text
+        assert (f"{word} {count}" in text) or not count
         assert rows[word] == [f"{count:,}", MEANINGS[word]]
     for name, figures in (summary["calls"] | {"response": summary["response"]}).items():
         assert screen[name][1] == f"{figures['rate']:,.1f}"
@@ -112,7 +118,7 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
         assert [cell.replace(",", "") for cell in rows[name]] == cells
         assert [name, *(cell or "-" for cell in cells)] in [line.split() for line in text.splitlines()]
     for judged in summary["thresholds"]:
-        assert judged["fail_if"] in text
+        assert str(Verdict(**judged)) in text
         assert rows[judged["fail_if"]][1] == ("failed" if judged["missed"] else "passed")
     assert summary["verdict"] in text
     assert summary["verdict"] in page.texts
@@ -126,10 +132,27 @@ def test_a_report_of_a_real_run_agrees_with_its_json(service: str, tmp_path: Pat
     assert done.code == 0, done.err
     for name in ("verdict", "client", "server", "machine", "command"):
         assert summary[name] in page.texts
+    assert f"report: {path.as_uri()}\n" in done.err
     assert "sqlite" in summary["server"]
     assert f"--seed {summary['seed']}" in summary["command"]
     assert {row[0] for row in page.rows} >= {"insert", "fetch", "delete", "response"}
     assert json.loads(done.lines[-2])["total"] == summary["account"]["deleted"]
+
+
+def test_what_is_wrong_with_a_run_is_red_and_what_is_right_is_green() -> None:
+    end, _, _ = run()
+    harmed = replace(end, tally=Tally(created=3, deleted=2, lost=1, late=4))
+    info = run_info(error_kinds={"timed out": 1, "not connected": 1234})
+    shown = render(summarize(harmed, info, PACED.fail_if), lambda text, style: f"<{style}>{text}</>").splitlines()
+    assert "<bold red>lost 1</>" in shown
+    assert "late 4" in shown
+    assert any(line.startswith("<bold red>The account does not balance") for line in shown)
+    assert any(line.startswith("<bold red>✗ lost 1 > 0") for line in shown)
+    assert "errors: 1,234 not connected, 1 timed out" in shown
+    assert not any("resurrected" in line for line in shown)
+    whole = render(summarize(end, run_info(), PACED.fail_if), lambda text, style: f"<{style}>{text}</>")
+    assert "<bold green>Every record acknowledged" in whole
+    assert "<bold green>✓ lost 0 ≤ 0</>" in whole
 
 
 # --- the page

@@ -66,6 +66,22 @@ def test_an_expression_is_true_or_false_of_a_run(expression: str, is_missed: boo
 def test_what_was_never_measured_fails(expression: str) -> None:
     judged = Threshold.parse(expression).judge(SUMMARY)
     assert (judged.missed, judged.shown) == (True, "never measured")
+    assert "never measured, required" in str(judged)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("insert.p99>50ms", "✓ insert.p99 50 ms ≤ 50 ms"),
+        ("insert.p99>=0.05s", "✗ insert.p99 50 ms ≥ 50 ms"),
+        ("deleted.rate<250", "✗ deleted.rate 249.5/s < 250/s"),
+        ("deleted.rate<=249", "✓ deleted.rate 249.5/s > 249/s"),
+        ("insert.errors>1.5%", "✓ insert.errors 1% ≤ 1.5%"),
+        ("lost>0", "✓ lost 0 ≤ 0"),
+    ],
+)
+def test_a_threshold_reads_as_the_bound_that_was_kept_or_broken(text: str, shown: str) -> None:
+    assert str(Threshold.parse(text).judge(SUMMARY)) == shown
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -111,7 +127,7 @@ def test_a_run_within_its_thresholds_shows_them_and_ends_well(service: str) -> N
     judged = summary_of(done)["thresholds"]
     assert [(one["fail_if"], one["missed"]) for one in judged] == [("delete.p99>1h", False), ("errors>0.1%", False)]
     assert judged[0]["value"] == summary_of(done)["calls"]["delete"]["p99"]
-    assert done.err.count("\npassed ") == 2
+    assert done.err.count("\n✓ ") == 2
 
 
 @on_sqlite

@@ -5,11 +5,24 @@ server is away, calls are repeated; at the start and at the end of a run only fo
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, Refused, Unchecked, Unreachable
+from netvision_cli.errors import (
+    RETRYABLE,
+    ConnectionLost,
+    NetvisionError,
+    NotConnected,
+    Refused,
+    RefusedForNow,
+    ServerError,
+    TimedOut,
+    Unchecked,
+    UnexpectedResponse,
+    Unreachable,
+)
 from netvision_cli.storing import backoff_seconds
 from netvision_cli.swarm.latency import CALL_KINDS, Calls
 from netvision_cli.swarm.lifetime import Lifetime
@@ -18,7 +31,22 @@ from netvision_cli.swarm.outages import Outages
 DRAIN_PAUSE_SECONDS = 1.0
 """The longest pause between attempts after producing has ended."""
 
+ERROR_KINDS = {
+    NotConnected: "not connected",
+    ConnectionLost: "connection lost",
+    TimedOut: "timed out",
+    UnexpectedResponse: "unexpected response",
+    ServerError: "failed by the server",
+    RefusedForNow: "refused for now",
+}
+"""How the errors that can be retried are listed; a class stands before those that it inherits from."""
+
 T = TypeVar("T")
+
+
+def error_kind(error: NetvisionError) -> str:
+    """Return how an error is listed."""
+    return next((words for kind, words in ERROR_KINDS.items() if isinstance(error, kind)), "no response")
 
 
 class Caller:
@@ -28,6 +56,7 @@ class Caller:
         self.lifetime = lifetime
         self.wait = wait
         self.calls = {kind: Calls() for kind in CALL_KINDS}
+        self.error_kinds: Counter[str] = Counter()
         self.has_responded = False
         self.outages = Outages(lifetime.clock)
 
@@ -49,6 +78,7 @@ class Caller:
             response = await call()
         except RETRYABLE as error:
             self.calls[kind].errors += 1
+            self.error_kinds[error_kind(error)] += 1
             self.outages.fail(started, str(error))
             raise
         except Refused:

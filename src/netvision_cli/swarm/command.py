@@ -13,6 +13,7 @@ from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
 from netvision_cli.swarm.announcer import OutageAnnouncer
 from netvision_cli.swarm.cleaning import run_clean
+from netvision_cli.swarm.colors import paint_for
 from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import Lines
@@ -131,7 +132,7 @@ class SwarmSession:
         summary = self.summarize(end, server)
         self.lines.finish(end, summary)
         if self.workload.caller.has_responded:
-            print_status(render(summary))
+            print_status(render(summary, paint_for(self.screen.console)))
             if self.context.earlier:
                 print_status(f"\n{compare(self.context.earlier, summary)}")
         error, report_error = exit_error(summary, failure), self.write_report(summary)
@@ -146,6 +147,7 @@ class SwarmSession:
         try:
             if file:
                 file.write(report(summary, self.history.intervals))
+                print_status(f"report: {file.path.resolve().as_uri()}")
         except NetvisionError as error:
             return error
         return None
@@ -158,6 +160,7 @@ class SwarmSession:
             server=server,
             is_checked=self.workload.is_checked,
             outages=self.workload.caller.outages.as_dict(),
+            error_kinds=dict(self.workload.caller.error_kinds),
             busy_seconds=self.history.busy_seconds,
         )
         return summarize(end, info, self.workload.options.fail_if)

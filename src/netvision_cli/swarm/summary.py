@@ -9,11 +9,13 @@ from typing import Any
 
 from netvision_cli import __version__
 from netvision_cli.client import Readiness
+from netvision_cli.swarm.colors import BAD, GOOD, WARNING, Paint, plain
 from netvision_cli.swarm.history import BUSY_SHARE
 from netvision_cli.swarm.latency import TIMES
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, Role, Tally
 from netvision_cli.swarm.thresholds import Threshold, Verdict
+from netvision_cli.swarm.workload import DUPLICATE_DELETE_SHARE
 
 BUSY_TOO_LONG = 0.2
 """A run whose process was busy for more than this share of the time measured that process."""
@@ -38,6 +40,9 @@ class RunInfo:
     outages: dict[str, Any]
     """When the server was away, as `Outages.as_dict` returns it."""
 
+    error_kinds: dict[str, int]
+    """How many calls failed in which way."""
+
     busy_seconds: float
     """For how long this process used nearly a whole core."""
 
@@ -60,6 +65,7 @@ def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = 
         "rates": {"created": round(end.rate(end.tally.created), 1), "deleted": round(end.rate(end.deleted), 1)},
         "attempts": end.attempts,
         "errors": end.errors,
+        "error_kinds": info.error_kinds,
         "retries": end.retries,
         "outages": info.outages,
         "account": end.tally.as_dict(),
@@ -116,25 +122,54 @@ def terms(tally: Tally, role: Role) -> str:
     return " + ".join(f"{getattr(tally, name)} {name}" for name in FIELDS_BY_ROLE[role])
 
 
-def render(summary: dict[str, Any]) -> str:
+def render(summary: dict[str, Any], paint: Paint = plain) -> str:
     """Write a summary as text, with a table of the calls."""
-    account = summary["account"]
-    balance = FIELDS_BY_ROLE[Role.ORIGIN] + FIELDS_BY_ROLE[Role.FATE]
-    groups = (balance, FIELDS_BY_ROLE[Role.HARM], FIELDS_BY_ROLE[Role.NOTE])
     lines = [
         f"ran {summary['seconds']:.1f} s with seed {summary['seed']}: {summary['client']}; server: {summary['server']}",
         "",
         row("ms", dict(zip(COLUMNS, COLUMNS, strict=True))),
         *(row(name, calls) for name, calls in timed_rows(summary).items()),
+        records_per_second(summary["rates"]),
+        *([error_line(summary["error_kinds"])] if summary["errors"] else []),
         *outage_lines(summary["outages"]),
         "",
-        *(", ".join(f"{name} {account[name]}" for name in names) for names in groups),
-        summary["verdict"],
-        *(str(Verdict(**judged)) for judged in summary["thresholds"]),
+        *account_lines(summary["account"], paint),
+        paint(summary["verdict"], GOOD if summary["balances"] else BAD),
+        *(threshold_line(Verdict(**judged), paint) for judged in summary["thresholds"]),
     ]
     if summary["warning"]:
-        lines.append(f"Warning: {summary['warning']}.")
+        lines.append(paint(f"Warning: {summary['warning']}.", WARNING))
     return "\n".join(lines)
+
+
+def records_per_second(rates: Mapping[str, float]) -> str:
+    """Write how many records were created and deleted per second, and why that is not the rate of the requests."""
+    return (
+        f"{rates['created']:,} records created and {rates['deleted']:,} deleted per second;"
+        f" the rates of calls count requests, and {DUPLICATE_DELETE_SHARE:.0%} of the deletions are requested twice"
+    )
+
+
+def error_line(kinds: Mapping[str, int]) -> str:
+    """Write how many calls failed in which way, the most frequent first."""
+    return "errors: " + ", ".join(
+        f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda kind: -kind[1])
+    )
+
+
+def account_lines(account: Mapping[str, int], paint: Paint) -> Iterator[str]:
+    """Write the numbers of the account; of those that should be zero, only the others."""
+    balance = FIELDS_BY_ROLE[Role.ORIGIN] + FIELDS_BY_ROLE[Role.FATE]
+    yield ", ".join(f"{name} {account[name]}" for name in balance)
+    if harms := [f"{name} {account[name]}" for name in FIELDS_BY_ROLE[Role.HARM] if account[name]]:
+        yield paint(", ".join(harms), BAD)
+    if notes := [f"{name} {account[name]}" for name in FIELDS_BY_ROLE[Role.NOTE] if account[name]]:
+        yield ", ".join(notes)
+
+
+def threshold_line(verdict: Verdict, paint: Paint) -> str:
+    """Write a threshold."""
+    return paint(str(verdict), BAD if verdict.missed else GOOD)
 
 
 def outage_lines(outages: dict[str, Any]) -> Iterator[str]:

@@ -35,6 +35,8 @@ NAMES = (
     f" the first three with .errors and .retries; created.rate, deleted.rate, errors, retries, cpu,"
     f" {', '.join(ACCOUNT_FIELDS)}"
 )
+SIGNS = {">": ">", ">=": "≥", "<": "<", "<=": "≤"}
+OPPOSITES = {">": "≤", ">=": "<", "<": "≥", "<=": ">"}
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 split = re.compile(r"([a-z0-9.]+)\s*(>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)?)\s*(/?[a-z%]*)").fullmatch
@@ -99,16 +101,25 @@ class Verdict:
     missed: bool
 
     def __str__(self) -> str:
-        """Write whether the run passed."""
-        outcome = "FAILED" if self.missed else "passed"
-        return f"{outcome:<7} fail if {self.fail_if:<24} it was {self.shown}"
+        """Write what was measured, and which bound it keeps or breaks."""
+        threshold = Threshold.parse(self.fail_if)
+        sign = (SIGNS if self.missed and self.value is not None else OPPOSITES)[threshold.comparison]
+        limit = shown(threshold.limit, threshold.unit)
+        value = f"{NOT_MEASURED}, required" if self.value is None else self.shown
+        return f"{'✗' if self.missed else '✓'} {threshold.name} {value} {sign} {limit}"
 
     @property
     def shown(self) -> str:
         """Write the value with its unit."""
-        return (
-            "never measured" if self.value is None else f"{self.value:,.10g}{' ' * (self.unit == DURATION)}{self.unit}"
-        )
+        return NOT_MEASURED if self.value is None else shown(self.value, self.unit)
+
+
+NOT_MEASURED = "never measured"
+
+
+def shown(value: float, unit: str) -> str:
+    """Write a number with its unit."""
+    return f"{value:,.10g}{' ' * (unit == DURATION)}{unit}"
 
 
 def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
