@@ -28,6 +28,7 @@ def moments(count: int, cpu: float = 0.1, busy_after: int = 0) -> list[Snapshot]
                 response_times=None,
                 outstanding=0,
                 outage="",
+                lag=None,
                 is_stopping=False,
             )
         )

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from netvision_cli.swarm.latency import Calls, Histogram
-from netvision_cli.swarm.panel import panel, sparkline
+from netvision_cli.swarm.panel import Plan, panel, sparkline
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.tally import Tally
 from tests.cli.terminals import COLUMNS, ROWS, Terminal, run_on, terminal
@@ -20,6 +20,8 @@ BRIEF = ("swarm", "--interval", "300ms", "--duration", "2s", "--backlog", "100",
 LINE = re.compile(r"deleted (\d+) in (\d+(?:\.\d+)?) s, total (\d+)")
 ESCAPE = b"\x1b"
 NOTHING = Tally()
+PLAN = Plan(target="http://127.0.0.1:8000", seed=4242, duration=3600.0, rate=300.0, backlog=1000)
+REASON = "no server at http://127.0.0.1:8000 (connection refused). Start one: netvision-api serve"
 
 
 def histogram(*durations: float) -> Histogram:
@@ -41,14 +43,17 @@ def snapshot(tally: Tally = NOTHING, seconds: float = 100.0, outage: str = "", c
         response_times=Calls(durations),
         outstanding=100_000,
         outage=outage,
+        lag=1.5,
         is_stopping=False,
     )
 
 
-def drawn(now: Snapshot, minute: list[Snapshot]) -> list[str]:
-    console = Console(width=COLUMNS, height=ROWS, force_terminal=True, color_system=None)
+def drawn(
+    now: Snapshot, minute: list[Snapshot], width: int = COLUMNS - 2, height: int = ROWS - 2, plan: Plan = PLAN
+) -> list[str]:
+    console = Console(width=width + 2, height=height + 2, force_terminal=True, color_system=None)
     with console.capture() as captured:
-        console.print(panel(now, minute))
+        console.print(panel(now, minute, plan, width, height))
     return captured.get().splitlines()
 
 
@@ -90,7 +95,7 @@ def test_no_line_is_lost_or_spoiled_whichever_stream_is_a_terminal(
     data = out.written.replace(b"\r\n", b"\n") if isinstance(out, Terminal) else (tmp_path / "out").read_bytes()
     said = err.written if isinstance(err, Terminal) else (tmp_path / "err").read_bytes()
     assert are_whole(data.decode().splitlines())
-    assert (ESCAPE in said, "waiting" in said.decode()) == (err_is_terminal, err_is_terminal)
+    assert (ESCAPE in said, "stored now" in said.decode()) == (err_is_terminal, err_is_terminal)
     assert b"Every record acknowledged" in said
 
 
@@ -135,22 +140,34 @@ def test_the_panel_shows_what_it_waits_for() -> None:
 # --- the panel
 
 
+def content_of(shown: list[str]) -> str:
+    return " ".join(" ".join(line.strip("│ ") for line in shown).split())
+
+
 def test_the_panel_is_whole_at_80_by_24_however_large_its_numbers() -> None:
     tally = Tally(*range(12_345_670, 12_345_682))
-    reason = "no server at http://127.0.0.1:8000 (connection refused). Start one: netvision-api serve"
     minute = [snapshot(tally, seconds=1.0, cpu=0.99)] * 60
-    shown = drawn(snapshot(tally, seconds=360_000, outage=reason, cpu=0.99), minute)
-    text = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    shown = drawn(snapshot(tally, seconds=360_000, outage=REASON, cpu=0.99), minute)
+    text = content_of(shown)
     assert len(shown) < ROWS
     assert max(map(len, shown)) <= COLUMNS - 2
-    assert "…" not in text
-    assert reason in text
-    for word in ("deleted", "created", "waiting", "retried", "lost", "resurrected", "corrupt", "duplicated", "late"):
+    assert REASON in text
+    for word in ("deleted", "created", "stored now 100,000 (backlog 1,000)", "lost", "resurrected", "corrupt"):
         assert word in text
     for word in ("insert", "fetch", "delete", "response", "now/s", "avg/s", "p50", "p95", "p99", "max", "errors"):
         assert word in text
-    assert "█" * 60 in text
+    for word in ("http://127.0.0.1:8000", "seed 4242", "of 1:00:00", "1.5 s behind --rate"):
+        assert word in text
+    assert "█" * 74 in text
     assert "these numbers describe netvision" in text
+
+
+def test_the_panel_says_how_to_stop_and_does_not_list_what_did_not_happen() -> None:
+    text = content_of(drawn(snapshot(), []))
+    assert "Ctrl-C to stop" in text
+    assert "no record harmed" in text
+    assert "resurrected" not in text
+    assert "late" not in text
 
 
 def test_the_panel_can_be_drawn_before_anything_has_happened() -> None:
@@ -158,12 +175,41 @@ def test_the_panel_can_be_drawn_before_anything_has_happened() -> None:
     assert any("insert" in line for line in drawn(nothing, []))
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 10, 40, 200])
-def test_the_panel_fits_a_terminal_of_any_width(width: int) -> None:
-    console = Console(width=width, color_system=None)
-    with console.capture() as captured:
-        console.print(panel(snapshot(), [snapshot()] * 60, width))
-    assert max(map(len, captured.get().splitlines())) <= width
+@pytest.mark.parametrize("outage", ["", REASON], ids=["running", "waiting"])
+@pytest.mark.parametrize("height", [3, 8, 10, 24])
+@pytest.mark.parametrize("width", [10, 40, 58, 78, 118, 198])
+def test_the_panel_fits_a_terminal_of_any_size_with_whole_rows(width: int, height: int, outage: str) -> None:
+    shown = drawn(snapshot(outage=outage), [snapshot()] * 60, width, height)
+    assert {len(line) for line in shown} == {width}
+    assert all(line[0] + line[-1] in {"╭╮", "││", "╰╯"} for line in shown)
+    assert len(shown) <= height
+
+
+def test_on_a_small_terminal_what_the_swarm_waits_for_stays() -> None:
+    shown = drawn(snapshot(outage=REASON), [snapshot()] * 60, width=58, height=8)
+    assert REASON in content_of(shown)
+    assert "deleted 0" in content_of(shown)
+    assert len(shown) == 8
+
+
+def test_a_wide_terminal_is_used() -> None:
+    shown = drawn(snapshot(), [snapshot(seconds=1.0)] * 60, width=198)
+    for column in ("p99.9", "retries", "count", "p95"):
+        assert any(column in line for line in shown)
+    assert any("▁" * 194 in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (replace(PLAN, duration=200.0), "0:01:40 of 0:03:20"),
+        (replace(PLAN, duration=None, records=20), "0:01:40, 10 of 20 records"),
+    ],
+    ids=["duration", "records"],
+)
+def test_a_bar_shows_how_far_a_run_is(plan: Plan, expected: str) -> None:
+    (row,) = [line for line in drawn(snapshot(Tally(created=10)), [], plan=plan) if expected in line]
+    assert abs(row.count("━") - row.count("─")) <= 1
 
 
 def test_a_server_cannot_drive_the_panel_with_markup() -> None:

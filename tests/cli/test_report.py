@@ -13,7 +13,7 @@ from rich.console import Console
 
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import json_line, text_line
-from netvision_cli.swarm.panel import panel
+from netvision_cli.swarm.panel import Plan, panel
 from netvision_cli.swarm.plots import format_number
 from netvision_cli.swarm.report import events, report
 from netvision_cli.swarm.result_file import ResultFile
@@ -100,7 +100,7 @@ def test_line_panel_summary_json_and_report_of_one_run_agree() -> None:
     end, summary, intervals = run()
     console = Console(width=80, color_system=None)
     with console.capture() as captured:
-        console.print(panel(end, []))
+        console.print(panel(end, [], Plan(target="", seed=7)))
     screen = {words[0]: words[1:] for words in map(str.split, captured.get().replace("│", "").splitlines()) if words}
     text, page = render(summary), Page(report(summary, intervals))
     rows = {row[0]: row[1:] for row in page.rows}

@@ -180,7 +180,7 @@ def test_on_a_terminal_no_line_is_lost_and_the_panel_shows(service: str, tmp_pat
     assert sum(deleted for deleted, _, _ in lines) == lines[-1][2] > 0
     assert len(lines) >= 4
     assert "running" in shown
-    assert "waiting" in shown
+    assert "stored now" in shown
     assert BALANCE.search(shown)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, Refused, ThresholdMissed, Unbalanced, UsageError
+from netvision_cli.escaping import without_password
 from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
 from netvision_cli.swarm.announcer import OutageAnnouncer
@@ -36,6 +37,9 @@ class RunContext:
     command: str
     """The command that repeats it."""
 
+    target: str
+    """The URL of the server."""
+
     earlier: dict[str, Any] | None = None
     """The summary of a run to compare it with."""
 
@@ -53,7 +57,9 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     command = command_line(program, *([connection] if program == "swarm" else []), options)
     report_file = ResultFile(options.report) if options.report else None
     with closing(report_file) if report_file else nullcontext(), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(swarm(connection, options, RunContext(command, earlier, report_file)))
+        runner.run(
+            swarm(connection, options, RunContext(command, without_password(connection.url), earlier, report_file))
+        )
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -94,7 +100,7 @@ class SwarmSession:
         self.workload = workload
         self.context = context
         self.history = History(Snapshot.of(workload))
-        self.screen = Screen(workload, self.history)
+        self.screen = Screen(workload, self.history, context.target)
         self.lines = Lines(workload, self.screen)
         self.terminals = Terminals()
         self.announcer = OutageAnnouncer(workload.caller.outages)

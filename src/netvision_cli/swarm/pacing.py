@@ -34,6 +34,11 @@ class Pacing:
         """Return whether every record that was to be offered has been."""
         return self.max_records is not None and self.offered >= self.max_records
 
+    @property
+    def lag(self) -> float | None:
+        """Return by how many seconds the next batch is late; None without a rate."""
+        return None if self.rate is None else max(0.0, self.clock() - self.intended_start)
+
     def delay(self, outstanding: int) -> float:
         """Return how many seconds to wait before checking again for room and a batch that is due; 0 to go on now."""
         if 0 < self.backlog < outstanding:

@@ -32,6 +32,9 @@ class Snapshot:
     outage: str
     """Why the server was waited for at its end, if it was."""
 
+    lag: float | None
+    """By how many seconds the next batch was late at its end; None if there was no rate."""
+
     is_stopping: bool
     """Whether producing had ended."""
 
@@ -49,6 +52,7 @@ class Snapshot:
             response_times=Calls(workload.pacing.response_times.copy()) if has_rate else None,
             outstanding=workload.outstanding,
             outage=outage.error if outage else "",
+            lag=workload.pacing.lag,
             is_stopping=workload.lifetime.is_stopping,
         )
 
