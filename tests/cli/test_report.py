@@ -73,6 +73,7 @@ def run_info(**changes: Any) -> RunInfo:  # noqa: ANN401 - any field
         is_checked=True,
         outages=NO_OUTAGES,
         error_kinds={},
+        spread={},
         busy_seconds=0.0,
     )
     return replace(known, **changes)
@@ -190,6 +191,46 @@ def test_a_server_that_was_away_is_an_event_in_the_report_and_a_line_of_the_summ
     assert (event.start, event.end, event.name) == (2.0, 5.0, "no response: no server")
     assert ["2 s", "5 s", "no response: no server"] in Page(report(summary, quiet)).rows
     assert "1 outage, 3.0 s in total, the longest 3.0 s:\n  03:04:05 UTC, 3.0 s: no server\n" in render(summary)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_failed"),
+    [
+        ({}, False),
+        ({"thresholds": [{"fail_if": "lost>0", "value": 1, "unit": "", "missed": True}]}, True),
+        ({"balances": False}, True),
+    ],
+    ids=["passed", "threshold", "account"],
+)
+def test_the_header_shows_whether_the_run_failed(changes: dict[str, Any], is_failed: bool) -> None:  # noqa: FBT001
+    _, summary, intervals = run()
+    html = report(summary | {"thresholds": []} | changes, intervals)
+    assert f'<header class="{"failed" if is_failed else "passed"}">' in html
+    assert ("1 of 1 thresholds missed." in html) == ("thresholds" in changes)
+
+
+def test_every_plot_has_a_label_its_heading_and_a_table_of_its_values() -> None:
+    end, summary, _ = run()
+    spans = [replace(end, until=float(n), seconds=1.0) for n in range(1, 241)]
+    html = report(summary, spans)
+    labels = re.findall(r'<svg [^>]*aria-label="([^"]+)"', html)
+    sections = re.findall(r"<section><h[23]>([^<]+)</h[23]>", html)
+    assert labels == sections
+    assert len(labels) == html.count("<details>") + 1 >= 8
+    longest = max(table.count("<tr>") for table in html.split("<details>")[1:])
+    assert longest <= 61 + 20
+    assert len(html) < 250_000
+
+
+def test_the_comparison_with_an_earlier_run_is_in_the_report() -> None:
+    _, summary, intervals = run()
+    slower = summary["calls"]["insert"] | {"p50": 10 * summary["calls"]["insert"]["p50"]}
+    earlier = summary | {"calls": summary["calls"] | {"insert": slower}, "command": "<earlier>"}
+    page = Page(report(summary, intervals, earlier))
+    rows = {row[0]: row[1:] for row in page.rows}
+    assert rows["insert.p50 ms"][:2] == ["better", "-90.0 %"]
+    assert rows["fetch.p50 ms"][:2] == ["", "+0.0 %"]
+    assert "<earlier>" in page.texts
 
 
 def test_a_run_in_which_nothing_happened_has_a_report() -> None:

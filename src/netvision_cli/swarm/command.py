@@ -18,6 +18,7 @@ from netvision_cli.swarm.colors import paint_for
 from netvision_cli.swarm.comparison import compare, read_summary
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import Lines
+from netvision_cli.swarm.noise import spread
 from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.report import report
@@ -138,9 +139,10 @@ class SwarmSession:
         summary = self.summarize(end, server)
         self.lines.finish(end, summary)
         if self.workload.caller.has_responded:
-            print_status(render(summary, paint_for(self.screen.console)))
+            paint = paint_for(self.screen.console)
+            print_status(render(summary, paint))
             if self.context.earlier:
-                print_status(f"\n{compare(self.context.earlier, summary)}")
+                print_status(f"\n{compare(self.context.earlier, summary, paint)}")
         error, report_error = exit_error(summary, failure), self.write_report(summary)
         if error and report_error:
             print_status(f"Error: {report_error}")
@@ -152,7 +154,7 @@ class SwarmSession:
         file = self.context.report_file
         try:
             if file:
-                file.write(report(summary, self.history.intervals))
+                file.write(report(summary, self.history.intervals, self.context.earlier))
                 print_status(f"report: {file.path.resolve().as_uri()}")
         except NetvisionError as error:
             return error
@@ -167,6 +169,7 @@ class SwarmSession:
             is_checked=self.workload.is_checked,
             outages=self.workload.caller.outages.as_dict(),
             error_kinds=dict(self.workload.caller.error_kinds),
+            spread=spread(self.history.intervals),
             busy_seconds=self.history.busy_seconds,
         )
         return summarize(end, info, self.workload.options.fail_if)

@@ -102,23 +102,24 @@ def format_elapsed(seconds: float) -> str:
     return f"{seconds // HOUR}:{seconds % HOUR // MINUTE:02} h"
 
 
-def over_time(
-    times: Sequence[tuple[float, float]],
-    curves: Mapping[str, Sequence[Value]],
-    unit: str,
-    bands: Sequence[Band] = (),
-    *,
-    is_log: bool = False,
-) -> Element:
-    """Draw curves whose values each apply from one time to another."""
-    known = [value for values in curves.values() for value in values if value]
-    x, y = time_axis(times[-1][1]), (log_axis if is_log else linear_axis)(known)
-    middles = [x.place((start + end) / 2) for start, end in times]
-    drawn = [line(number, middles, values, y) for number, values in enumerate(curves.values())]
+@dataclass(frozen=True)
+class Series:
+    """Curves whose values each apply from one time to another."""
+
+    times: Sequence[tuple[float, float]]
+    curves: Mapping[str, Sequence[Value]]
+
+
+def over_time(label: str, series: Series, readings: Series, unit: str, bands: Sequence[Band] = ()) -> Element:
+    """Draw curves, durations on a logarithmic axis; the readings, of fewer times, are shown on demand."""
+    known = [value for values in series.curves.values() for value in values if value]
+    x, y = time_axis(series.times[-1][1]), (log_axis if unit == "ms" else linear_axis)(known)
+    middles = [x.place((start + end) / 2) for start, end in series.times]
+    drawn = [line(number, middles, values, y) for number, values in enumerate(series.curves.values())]
     tips = [
-        shade(x, Band(start, end, read_off(curves, place, unit), "tip")) for place, (start, end) in enumerate(times)
+        tip(x, start, end, read_off(readings.curves, place, unit)) for place, (start, end) in enumerate(readings.times)
     ]
-    return chart([*grid(x, y, unit), *(shade(x, band) for band in bands), *drawn, *tips], list(curves))
+    return chart(label, [*grid(x, y, unit), *(shade(x, band) for band in bands), *drawn, *tips], list(series.curves))
 
 
 def read_off(curves: Mapping[str, Sequence[Value]], place: int, unit: str) -> str:
@@ -129,7 +130,7 @@ def read_off(curves: Mapping[str, Sequence[Value]], place: int, unit: str) -> st
     )
 
 
-def distribution(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> Element:
+def distribution(label: str, curves: Mapping[str, Sequence[tuple[float, float]]], unit: str) -> Element:
     """Draw how often each value occurs, in per cent of its curve; values on a logarithmic axis."""
     x = log_axis([value for curve in curves.values() for value, _ in curve], LEFT, WIDTH - RIGHT)
     y = linear_axis([share for curve in curves.values() for _, share in curve])
@@ -137,14 +138,16 @@ def distribution(curves: Mapping[str, Sequence[tuple[float, float]]], unit: str)
         line(number, [x.place(value) for value, _ in curve], [share for _, share in curve], y)
         for number, curve in enumerate(curves.values())
     ]
-    return chart([*grid(x, y, "%"), *drawn, text(WIDTH - RIGHT, HEIGHT - BOTTOM - 6, unit, "end")], list(curves))
+    named = text(WIDTH - RIGHT, HEIGHT - BOTTOM - 6, unit, "end")
+    return chart(label, [*grid(x, y, "%"), *drawn, named], list(curves))
 
 
-def chart(content: Sequence[Element], names: Sequence[str]) -> Element:
-    """Put a drawing and its legend together."""
+def chart(label: str, content: Sequence[Element], names: Sequence[str]) -> Element:
+    """Put a drawing and its legend together; a narrow page scrolls it rather than shrinking its labels."""
     keys = (element("span", name, class_=f"key c{number}") for number, name in enumerate(names))
-    drawing = element("svg", *content, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
-    return element("figure", drawing, element("figcaption", *keys))
+    drawing = element("svg", *content, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=label)
+    scroll = element("div", drawing, class_="scroll", tabindex="0")
+    return element("figure", scroll, element("figcaption", *keys))
 
 
 def grid(x: Axis, y: Axis, unit: str) -> Iterator[Element]:
@@ -181,3 +184,12 @@ def shade(x: Axis, band: Band) -> Element:
     title = element("title", f"{format_elapsed(band.start)} to {format_elapsed(band.end)}: {band.name}")
     width = max(0.1, round(right - left, 1))
     return element("rect", title, x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP, class_=f"band {band.kind}")
+
+
+def tip(x: Axis, start: float, end: float, values: str) -> Element:
+    """Show the values of a period above the curves while a pointer is on it, or after a touch."""
+    left, right = x.place(start), x.place(end)
+    width = max(0.1, round(right - left, 1))
+    area = element("rect", x=left, y=TOP, width=width, height=HEIGHT - BOTTOM - TOP)
+    shown = text(LEFT + 8, TOP + 12, f"{format_elapsed(start)} to {format_elapsed(end)}: {values}", "start")
+    return element("g", area, shown, class_="tip", tabindex="-1")

@@ -1,16 +1,28 @@
 """A run as one self-contained page: HTML and SVG, without scripts or external resources."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from importlib.resources import files
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
+from netvision_cli.swarm.comparison import BETTER, WORSE, changes, notes
 from netvision_cli.swarm.latency import MAIN_TIMES, middle_of
-from netvision_cli.swarm.plots import Band, Value, distribution, element, format_elapsed, over_time
+from netvision_cli.swarm.plots import (
+    Band,
+    Series,
+    Value,
+    distribution,
+    element,
+    format_elapsed,
+    format_number,
+    over_time,
+)
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.summary import COLUMNS, cell_text, timed_rows
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, MEANINGS, Role
 from netvision_cli.swarm.thresholds import Verdict
+from netvision_cli.swarm.workload import DUPLICATE_DELETE_SHARE
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = files("netvision_cli.swarm").joinpath("report.css")
@@ -19,8 +31,12 @@ BUCKETS_PER_POINT = 6
 """How many buckets of a histogram make one point of its drawing, which is twelve per cent wide."""
 
 
-def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
-    """Write the page of a run from its summary and its history."""
+MAX_READINGS = 60
+"""How many times a plot has whose values can be read off, at most; neighbours are merged."""
+
+
+def report(summary: dict[str, Any], intervals: Sequence[Snapshot], earlier: dict[str, Any] | None = None) -> str:
+    """Write the page of a run from its summary and its history, and from the summary of an earlier run."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -33,6 +49,7 @@ def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
         outcome(summary),
         facts(summary),
         calls(summary),
+        comparison(summary, earlier),
         time(summary, intervals),
         spread(intervals),
         account(summary),
@@ -43,14 +60,21 @@ def report(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> str:
 
 def outcome(summary: Mapping[str, Any]) -> Iterator[Element]:
     """Show the outcome: the verdict on the account, warnings, thresholds."""
-    yield element("h1", "netvision swarm")
-    yield remark(f"{format_elapsed(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}")
-    yield element("p", summary["verdict"], class_="good" if summary["balances"] else "bad")
+    verdicts = [Verdict(**judged) for judged in summary["thresholds"]]
+    missed = sum(verdict.missed for verdict in verdicts)
+    parts = [
+        element("h1", "netvision swarm"),
+        remark(f"{format_elapsed(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}"),
+        element("p", summary["verdict"], class_="good" if summary["balances"] else "bad"),
+    ]
+    if missed:
+        parts.append(element("p", f"{missed} of {len(verdicts)} thresholds missed.", class_="bad"))
+    yield element("header", *parts, class_="failed" if missed or not summary["balances"] else "passed")
     if summary["warning"]:
         yield element("p", f"Warning: {summary['warning']}.", class_="bad")
-    if summary["thresholds"]:
+    if verdicts:
         yield element("h2", "Thresholds")
-        yield table(("fail if", "it was", ""), [threshold(Verdict(**judged)) for judged in summary["thresholds"]])
+        yield table(("fail if", "it was", ""), [threshold(verdict) for verdict in verdicts])
 
 
 def threshold(verdict: Verdict) -> tuple[Element, ...]:
@@ -81,7 +105,8 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
     yield element(
         "p",
         f"{rates['created']:,} records created and {rates['deleted']:,} deleted per second;"
-        f" {summary['errors']:,} of {summary['attempts']:,} calls failed. Durations are in milliseconds.",
+        f" {summary['errors']:,} of {summary['attempts']:,} calls failed. The table counts requests, and"
+        f" {DUPLICATE_DELETE_SHARE:.0%} of the deletions are requested twice. Durations are in milliseconds.",
     )
     rows = [
         (cell(name), *(number(figures.get(column, "")) for column in COLUMNS))
@@ -90,6 +115,23 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
     yield table(("", *COLUMNS), rows)
     if "response" in summary:
         yield remark("A response time counts from the intended start of its batch, an insert from when it was sent.")
+
+
+def comparison(summary: dict[str, Any], earlier: dict[str, Any] | None) -> Iterator[Element]:
+    """Tabulate what has changed since an earlier run."""
+    if not earlier:
+        return
+    yield element("h2", "Compared with an earlier run")
+    yield element("pre", str(earlier.get("command")))
+    styles = {BETTER: "good", WORSE: "bad"}
+    rows = []
+    for change in changes(earlier, summary):
+        name, before, now, difference = change.cells
+        word = element("td", change.outcome, class_=styles.get(change.outcome, "dim"))
+        rows.append((cell(name), word, number(difference), number(before), number(now)))
+    yield table(("", "", "change", "before", "now"), rows)
+    for note in notes(earlier, summary):
+        yield element("p", note, class_="bad")
 
 
 def time(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> Iterator[Element]:
@@ -101,10 +143,37 @@ def time(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> Iterator[
     if bands:
         listed = [(cell(format_elapsed(band.start)), cell(format_elapsed(band.end)), cell(band.name)) for band in bands]
         yield table(("from", "to", "event (shaded below)"), listed)
-    times = [(span.until - span.seconds, span.until) for span in intervals]
-    for heading, unit, curves in drawings(intervals):
-        yield element("h3", heading)
-        yield over_time(times, curves, unit, bands, is_log=unit == "ms")
+    fewer = coarser(intervals)
+    for (heading, unit, curves), (_, _, merged) in zip(drawings(intervals), drawings(fewer), strict=True):
+        series, readings = Series(times_of(intervals), curves), Series(times_of(fewer), merged)
+        drawing = over_time(heading, series, readings, unit, bands)
+        yield element("section", element("h3", heading), drawing, values(readings, unit))
+
+
+def times_of(intervals: Sequence[Snapshot]) -> list[tuple[float, float]]:
+    """Return when each interval began and ended."""
+    return [(span.until - span.seconds, span.until) for span in intervals]
+
+
+def coarser(intervals: Sequence[Snapshot]) -> list[Snapshot]:
+    """Merge neighbours so that a table of them can be read."""
+    size = -(-len(intervals) // MAX_READINGS)
+    return [reduce(Snapshot.merged, intervals[start : start + size]) for start in range(0, len(intervals), size)]
+
+
+def values(readings: Series, unit: str) -> Element:
+    """Tabulate the values of a plot; the table opens on demand."""
+    rows = [
+        (cell(format_elapsed(end)), *(number(formatted(curve[place])) for curve in readings.curves.values()))
+        for place, (_, end) in enumerate(readings.times)
+    ]
+    headings = ("until", *(f"{name} {unit}".rstrip() for name in readings.curves))
+    return element("details", element("summary", "Values"), table(headings, rows))
+
+
+def formatted(value: Value) -> str:
+    """Write a value of a plot; nothing if there is none."""
+    return "" if value is None else format_number(value)
 
 
 def drawings(intervals: Sequence[Snapshot]) -> Iterator[tuple[str, str, dict[str, list[Value]]]]:
@@ -147,13 +216,11 @@ def spread(intervals: Sequence[Snapshot]) -> Iterator[Element]:
     """Draw how the durations are distributed."""
     if not intervals:
         return
-    whole = intervals[0]
-    for span in intervals[1:]:
-        whole = whole.merged(span)
+    whole = reduce(Snapshot.merged, intervals)
     curves = {name: shares(called.durations.counts) for name, called in whole.timed.items() if called.durations.count}
-    yield element("h2", "Distribution of durations")
-    yield remark("Per cent of the calls of each kind, by duration on a logarithmic scale.")
-    yield distribution(curves, "ms")
+    heading = "Distribution of durations"
+    explanation = remark("Per cent of the calls of each kind, by duration on a logarithmic scale.")
+    yield element("section", element("h2", heading), explanation, distribution(heading, curves, "ms"))
 
 
 def shares(counts: Sequence[int]) -> list[tuple[float, float]]:
@@ -188,7 +255,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Element]]) -> Element
     """Lay out a table."""
     styles = [one.get("class", "") for one in rows[0]]
     heads = (element("th", heading, class_=style) for heading, style in zip(headings, styles, strict=True))
-    return element("table", element("tr", *heads), *(element("tr", *row) for row in rows))
+    content = element("table", element("tr", *heads), *(element("tr", *row) for row in rows))
+    return element("div", content, class_="scroll", tabindex="0")
 
 
 def cell(content: str) -> Element:

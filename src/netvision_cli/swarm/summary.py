@@ -43,6 +43,9 @@ class RunInfo:
     error_kinds: dict[str, int]
     """How many calls failed in which way."""
 
+    spread: dict[str, float]
+    """How much each metric varied between the parts of the run."""
+
     busy_seconds: float
     """For how long this process used nearly a whole core."""
 
@@ -72,6 +75,7 @@ def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = 
         "checked": info.is_checked,
         "balances": info.is_checked and end.tally.balances,
         "verdict": verdict(end.tally, is_checked=info.is_checked),
+        "spread": info.spread,
         "cpu": round(end.cpu, 3),
         "warning": bottleneck_warning(info.busy_seconds, end.seconds),
     }
