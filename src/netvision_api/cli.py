@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from netvision_api import __version__
+from netvision_api.database_url import mask_passwords
 from netvision_api.option_spec import options_of, variable
 from netvision_api.settings import ConfigurationError, Settings
 from netvision_api.typer_options import Command, Group, Only, with_options
@@ -127,21 +128,12 @@ def shown(settings: Settings, name: str) -> str:
     option = options_of(Settings)[name]
     value = settings.migrates if name == "migrate" else getattr(settings, name)
     if name == "database_url":
-        return without_passwords(settings.database_url)
+        return mask_passwords(settings.database_url)
     if name == "allowed_hosts":
         return "any" if settings.hosts is None else ",".join(sorted(settings.hosts))
     if value is None:
         return "none"
     return "***" if option.is_secret else str(value).lower() if isinstance(value, bool) else option.format(value)
-
-
-def without_passwords(url: str) -> str:
-    """Return a database URL whose passwords are masked."""
-    from sqlalchemy import make_url
-
-    parsed = make_url(url)
-    passwords = {name: "***" for name in parsed.query if "password" in name}
-    return parsed.update_query_dict(passwords).render_as_string(hide_password=True)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from functools import cached_property, partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import platformdirs
 
+from netvision_api.database_url import MAX_PORT, is_database_url, sqlite_file
 from netvision_api.option_spec import Notation, Option, flag
 from netvision_api.units import format_duration, format_size, parse_positive_duration, parse_size
 
@@ -20,7 +20,6 @@ LogFormat = Literal["text", "json"]
 Tokens = tuple[bytes, ...]
 
 DOTENV = ".env"
-MAX_PORT = 65_535
 MIN_TOKEN_LENGTH = 32
 is_visible = re.compile(rb"[!-~]+").fullmatch
 is_root_path = re.compile(r"(/[A-Za-z0-9._~-]+)*").fullmatch
@@ -142,7 +141,10 @@ class Settings:
     def check_sqlite(self) -> None:
         """Reject what SQLite cannot do."""
         if self.sqlite_path is None:
-            msg = "an SQLite database must be a file: sqlite:///path/to/netvision.db"
+            msg = (
+                "an SQLite database is a file, and its URL has nothing but the path, no `file:` and no parameters: "
+                "sqlite:///path/to/netvision.db"
+            )
             raise ConfigurationError(msg)
         if self.workers > 1:
             msg = "SQLite has one writer, so it allows one worker: take --workers 1, or PostgreSQL"
@@ -186,12 +188,11 @@ class Settings:
         """Return whether the database is SQLite; otherwise it is PostgreSQL."""
         return self.database_url.startswith("sqlite")
 
-    @property
+    @cached_property
     def sqlite_path(self) -> Path | None:
         """Return the SQLite file, None if the URL names none."""
-        _, _, path = self.database_url.partition(":///")
-        path = path.partition("?")[0]
-        return Path(path) if path and not path.startswith(":memory:") else None
+        path = sqlite_file(self.database_url) if self.is_sqlite else None
+        return Path(path) if path else None
 
     @property
     def migrates(self) -> bool:
@@ -252,16 +253,6 @@ def tokens_of(value: str | None, file: Path | None, variable: str) -> Tokens:
 def bracketed(host: str) -> str:
     """Return an address as it is written in a Host header."""
     return f"[{host}]" if ":" in host else host
-
-
-def is_database_url(url: str) -> bool:
-    """Return whether a URL names a database of a supported kind, and its port, if any, is valid."""
-    try:
-        parsed = urlsplit(url)
-        is_port = parsed.port is None or parsed.port <= MAX_PORT
-    except ValueError:
-        return False
-    return is_port and parsed.scheme.partition("+")[0] in {"sqlite", "postgresql", "postgres"} and "://" in url
 
 
 def is_loopback(host: str) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
+from netvision_api.database_url import parse_database_url
 from netvision_api.settings import Settings
 from netvision_api.storage.errors import (
     CommitOutcomeUnknownError,
@@ -189,7 +190,7 @@ def alembic_config() -> AlembicAsyncConfig:
 
 def engine_url(settings: Settings) -> URL:
     """Return the URL with its asynchronous driver, and with asyncpg's `ssl` instead of libpq's `sslmode`."""
-    url = make_url(settings.database_url)
+    url = parse_database_url(settings.database_url)
     if settings.is_sqlite:
         return url.set(drivername="sqlite+aiosqlite")
     if mode := url.query.get("sslmode"):

@@ -12,10 +12,11 @@ from advanced_alchemy.alembic.commands import AlembicCommands
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from netvision_api.database_url import mask_passwords
 from netvision_api.settings import Settings
 from netvision_api.storage.database import VERSION_TABLE, Database, alembic_config, migration_config
 from netvision_api.storage.errors import MigrationError, first_line, origin
@@ -150,8 +151,7 @@ def as_migration_error(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (CommandError, SQLAlchemyError, OSError) as error:
-        database = make_url(settings.database_url).render_as_string(hide_password=True)
-        msg = f"cannot work on the database {database}: {first_line(origin(error))}"
+        msg = f"cannot work on the database {mask_passwords(settings.database_url)}: {first_line(origin(error))}"
         raise MigrationError(msg) from error
 
 
