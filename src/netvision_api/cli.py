@@ -158,7 +158,7 @@ def storage_errors_reported() -> Iterator[None]:
 def upgrade(*, settings: DatabaseSettings) -> None:
     """Upgrade the schema; migrations that run at the same time wait for each other."""
     from netvision_api.storage import revisions
-    from netvision_api.storage.database import sqlite_file_lock
+    from netvision_api.storage.sqlite_file import sqlite_file_lock
 
     with storage_errors_reported():
         with sqlite_file_lock(settings, timeout=LOCK_SECONDS):
@@ -184,7 +184,7 @@ def downgrade(
 ) -> None:
     """Revert revisions of the schema."""
     from netvision_api.storage import revisions
-    from netvision_api.storage.database import sqlite_file_lock
+    from netvision_api.storage.sqlite_file import sqlite_file_lock
 
     with storage_errors_reported():
         with sqlite_file_lock(settings, timeout=LOCK_SECONDS):

@@ -24,10 +24,10 @@ from netvision_api.http.metrics import shared_by_workers
 from netvision_api.http.protocol import protocol
 from netvision_api.logs import logging_config, notices
 from netvision_api.settings import Settings
-from netvision_api.storage.database import sqlite_file_lock
 from netvision_api.storage.errors import MigrationError
 from netvision_api.storage.readiness import readiness_of
 from netvision_api.storage.revisions import schema_mismatch, upgrade
+from netvision_api.storage.sqlite_file import sqlite_file_lock
 
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection is kept: longer than by the client, so that a request never meets a closing one."""

@@ -195,6 +195,11 @@ class Settings:
         return Path(path) if path else None
 
     @property
+    def has_default_database(self) -> bool:
+        """Return whether the database is the default one, whose directories are made."""
+        return self.database_url == default_database_url()
+
+    @property
     def migrates(self) -> bool:
         """Return whether the schema is upgraded at start."""
         return self.is_sqlite if self.migrate is None else self.migrate

@@ -117,7 +117,8 @@ def test_a_second_server_on_an_sqlite_file_is_refused_until_the_first_is_gone(ur
     other = f"sqlite+aiosqlite:///{tmp_path / 'elsewhere' / 'records.db'}"
     with server_process(NETVISION_DATABASE_URL=url) as first:
         stored = httpx.post(f"{first.url()}/new", json=[{"text": "a"}]).json()
-        check_refusal(1, "in use", NETVISION_DATABASE_URL=url)
+        (tmp_path / "hard.db").hardlink_to(tmp_path / "records.db")
+        check_refusal(1, "in use", NETVISION_DATABASE_URL=f"sqlite:///{tmp_path}/hard.db")
         check_refusal(1, "in use", NETVISION_DATABASE_URL=other)
         first.stop(signal.SIGKILL)
     with server_process(NETVISION_DATABASE_URL=other) as second:
@@ -135,11 +136,6 @@ def test_a_folder_in_place_of_a_database_is_exit_code_1(tmp_path: Path) -> None:
     check_refusal(1, str(tmp_path), NETVISION_DATABASE_URL=f"sqlite:///{tmp_path}")
 
 
-def test_a_folder_that_does_not_exist_yet_is_made(tmp_path: Path) -> None:
-    with server_process("--database-url", f"sqlite:///{tmp_path}/a/b/records.db") as server:
-        assert httpx.get(f"{server.url()}/health/ready").status_code == 200
-
-
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -148,6 +144,7 @@ def test_a_folder_that_does_not_exist_yet_is_made(tmp_path: Path) -> None:
         (["--workers", "2"], "SQLite"),
         (["--database-url", "sqlite://"], "file"),
         (["--database-url", "sqlite:///:memory:"], "file"),
+        (["--database-url", "sqlite:///file:x.db?uri=true"], "`file:`"),
         (["--database-url", "mysql://localhost/x"], "postgresql://"),
         (["--pool-timeout", "soon"], "soon"),
         (["--grace", "0s"], "0s"),

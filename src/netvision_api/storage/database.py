@@ -1,14 +1,12 @@
 """From settings to pools, sessions and migrations; what differs between PostgreSQL and SQLite is decided here."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
-from filelock import FileLock, Timeout
 from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -17,7 +15,6 @@ from netvision_api.database_url import parse_database_url
 from netvision_api.settings import Settings
 from netvision_api.storage.errors import (
     CommitOutcomeUnknownError,
-    DatabaseFileError,
     NoConnectionError,
     is_disconnection,
 )
@@ -139,42 +136,6 @@ def commit_outcome_unknown() -> Iterator[None]:
         if not is_disconnection(error):
             raise
         raise CommitOutcomeUnknownError from error
-
-
-@contextmanager
-def sqlite_file_lock(settings: Settings, *, timeout: float = 0) -> Iterator[None]:
-    """Hold the SQLite file for this process alone; the lock is released with the process. PostgreSQL needs none.
-
-    Waits `timeout` seconds for another process; raises DatabaseFileError if the file is locked or is no database.
-    """
-    if settings.sqlite_path is None or not settings.is_sqlite:
-        yield
-        return
-    path = settings.sqlite_path.resolve()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", timeout=timeout)
-        lock.acquire()
-    except Timeout as error:
-        msg = f"{path} is in use by another netvision-api; stop that one first, or name another --database-url"
-        raise DatabaseFileError(msg) from error
-    except OSError as error:
-        msg = f"cannot open the database {path} ({error.strerror})"
-        raise DatabaseFileError(msg) from error
-    with lock:
-        check_sqlite_file(path)
-        yield
-
-
-def check_sqlite_file(path: Path) -> None:
-    """Raise DatabaseFileError for a file that SQLite cannot open, or that is no database; none at all is fine."""
-    try:
-        if path.exists():
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA schema_version")
-    except sqlite3.Error as error:
-        msg = f"cannot open the database {path} ({error})"
-        raise DatabaseFileError(msg) from error
 
 
 def alembic_config() -> AlembicAsyncConfig:
