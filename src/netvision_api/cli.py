@@ -189,10 +189,10 @@ def downgrade(
     with storage_errors_reported():
         with sqlite_file_lock(settings, timeout=LOCK_SECONDS):
             before = revisions.revision(settings)
-            target = revision or revisions.previous(before)
-            if revisions.drops_records(before, target) and not yes:
+            reverted = revisions.revisions_to_revert(before, revision or ("-1" if before else "base"))
+            if revisions.drops_records(reverted) and not yes:
                 confirm(f"This drops the records' table and the {revisions.count(settings)} records in it. Go on?")
-            revisions.downgrade(settings, target)
+            revisions.downgrade(settings, reverted)
         print(revisions.revision(settings) or "none")
 
 

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from netvision_api.settings import Settings
-from netvision_api.storage.revisions import check_schema, head, upgrade
+from netvision_api.storage.errors import MigrationError
+from netvision_api.storage.revisions import check_schema, drops_records, head, revisions_to_revert, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 from tests.servers import clean_environment, invoke_api, served
 
@@ -142,13 +143,32 @@ def test_check_finds_what_the_models_do_not_say(migrated: Command, empty_databas
     assert migrated("db", "check").returncode == 1
 
 
-def test_no_records_are_dropped_unconfirmed(migrated: Command, empty_database: AnyDatabase) -> None:
+@pytest.mark.parametrize("target", [["base"], ["--", "-2"], ["0002-2"]], ids=" ".join)
+def test_no_records_are_dropped_unconfirmed(
+    migrated: Command, empty_database: AnyDatabase, target: Sequence[str]
+) -> None:
     store(empty_database)
-    result = migrated("db", "downgrade", "base")
+    result = migrated("db", "downgrade", *target)
     assert outcome(result) == (2, "")
     assert "--yes" in result.stderr
     assert "2 records" in result.stderr
     assert empty_database.count() == 2
+
+
+@pytest.mark.parametrize("target", ["base", "-2", "0002-2", "head-2", "heads-2", "@base", "0002@base", "0001-1"])
+def test_a_target_below_the_first_revision_drops_the_records(target: str) -> None:
+    assert drops_records(revisions_to_revert(head(), target))
+
+
+@pytest.mark.parametrize("target", ["-1", "0001", "0002-1", "head-1", "head", "0002"])
+def test_another_target_keeps_the_records(target: str) -> None:
+    assert not drops_records(revisions_to_revert(head(), target))
+
+
+@pytest.mark.parametrize("target", ["nowhere", "0", "-3", "0002:base", "current-2", "+1", "base:head", "@", "-", ""])
+def test_a_target_that_cannot_be_resolved_is_refused(target: str) -> None:
+    with pytest.raises(MigrationError, match=re.escape(repr(target))):
+        revisions_to_revert(head(), target)
 
 
 def test_downgrade_drops_the_records_after_confirmation(migrated: Command, empty_database: AnyDatabase) -> None:

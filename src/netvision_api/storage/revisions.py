@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from io import StringIO
@@ -11,6 +11,7 @@ from typing import TypeVar
 from advanced_alchemy.alembic.commands import AlembicCommands
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -77,10 +78,11 @@ def upgrade(settings: Settings) -> None:
         commands(settings).upgrade()
 
 
-def downgrade(settings: Settings, target: str) -> None:
-    """Revert revisions, down to one or to `base`."""
+def downgrade(settings: Settings, reverted: Sequence[str]) -> None:
+    """Revert revisions, which `revisions_to_revert` has found."""
     with as_migration_error(settings):
-        commands(settings).downgrade(target)
+        if reverted:
+            commands(settings).downgrade(str(scripts().get_revision(reverted[-1]).down_revision or "base"))
 
 
 def check_schema(settings: Settings) -> None:
@@ -132,17 +134,22 @@ def query(settings: Settings, read: Callable[[AsyncSession], Awaitable[T]]) -> T
         return asyncio.run(in_session())
 
 
-def previous(current: str | None) -> str:
-    """Return the revision before another one."""
-    script = scripts().get_revision(current) if current in known_revisions() else None
-    return str(script.down_revision) if script and script.down_revision else "base"
+def revisions_to_revert(current: str | None, target: str) -> Sequence[str]:
+    """Return the revisions between the current one and a target in any of Alembic's notations, the newest first.
+
+    Raises MigrationError for a target that cannot be reached.
+    """
+    try:
+        found = scripts().iterate_revisions(current, target, select_for_downgrade=True)
+        return [script.revision for script in found]
+    except (CommandError, RevisionError, AssertionError) as error:
+        msg = f"cannot downgrade from {current or 'none'} to {target!r}; name a revision before it, or `base`"
+        raise MigrationError(msg) from error
 
 
-def drops_records(current: str | None, target: str) -> bool:
-    """Return whether a downgrade from a revision to a target drops the table of records."""
-    if current not in known_revisions() or target not in {*known_revisions(), "base"}:
-        return False
-    return FIRST_REVISION in {script.revision for script in scripts().iterate_revisions(current, target)}
+def drops_records(reverted: Sequence[str]) -> bool:
+    """Return whether a downgrade that reverts these revisions drops the table of records."""
+    return FIRST_REVISION in reverted
 
 
 @contextmanager
