@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -32,7 +33,6 @@ class Bench:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.single_keys: list[int] = []
         self.connections = 0
         self.is_contended = False
         self.began = asyncio.Event()
@@ -44,15 +44,11 @@ class Bench:
         self.connections += 1
         yield
 
-    async def execute(self, _connection: None, keys: Sequence[int]) -> list[int]:
+    async def execute(self, _connection: None, keys: Sequence[int]) -> list[int | Exception]:
         self.batches.append(list(keys))
         self.began.set()
         await self.may_go.wait()
         return [self.result(key) for key in keys]
-
-    async def execute_one(self, key: int) -> int:
-        self.single_keys.append(key)
-        return self.result(key)
 
     def result(self, key: int) -> int:
         if error := self.fails(key):
@@ -60,9 +56,7 @@ class Bench:
         return 10 * key
 
     def batcher(self, timeout: float = 10, max_concurrency: int = 1) -> Batcher[None, int, int]:
-        operation = BatchOperation(
-            self.acquire, self.execute, lambda: self.is_contended, MAX_BATCH_SIZE, execute_one=self.execute_one
-        )
+        operation = BatchOperation(self.acquire, self.execute, lambda: self.is_contended, MAX_BATCH_SIZE)
         return Batcher(operation, timeout=timeout, max_concurrency=max_concurrency)
 
 
@@ -116,6 +110,20 @@ async def test_a_contended_connection_is_released_after_each_statement() -> None
     assert bench.connections == len(bench.batches) == 3
 
 
+async def test_a_key_whose_result_is_an_exception_leaves_the_others_alone() -> None:
+    bench = Bench()
+    conflict = RefusedError()
+    operation = BatchOperation(bench.acquire, partial(refuse_even, conflict), lambda: False, MAX_BATCH_SIZE)
+    batcher = Batcher(operation, timeout=10)
+    results = await asyncio.gather(*map(batcher.submit, (1, 2, 3)), return_exceptions=True)
+    assert results == [1, conflict, 3]
+    assert bench.connections == 1
+
+
+async def refuse_even(refusal: Exception, _connection: None, keys: Sequence[int]) -> list[int | Exception]:
+    return [key if key % 2 else refusal for key in keys]
+
+
 async def test_the_failure_of_one_key_does_not_fail_the_others() -> None:
     bench = Bench()
     bench.fails = lambda key: DBAPIError("", {}, RefusedError()) if key == 2 else None
@@ -124,27 +132,27 @@ async def test_the_failure_of_one_key_does_not_fail_the_others() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [result for result in results if isinstance(result, int)] == [0, 10, 30]
     assert isinstance(results[2], DBAPIError)
-    assert sorted(bench.single_keys) == [0, 1, 2, 3]
+    assert sorted(bench.batches) == [[0], [0, 1, 2, 3], [1], [2], [3]]
 
 
-async def test_a_retryable_failure_is_retried_a_few_times() -> None:
+async def test_keys_in_the_way_of_other_transactions_are_retried_together() -> None:
     bench = Bench()
-    bench.fails = lambda _key: DBAPIError("", {}, DeadlockError())
-    tasks = await submitted(bench.batcher(), 7)
+    bench.fails = lambda _key: DBAPIError("", {}, DeadlockError()) if len(bench.batches) < MAX_ATTEMPTS else None
+    tasks = await submitted(bench.batcher(), 0, 1, 2)
+    bench.may_go.set()
+    assert await asyncio.gather(*tasks) == [0, 10, 20]
+    assert bench.batches == [[0, 1, 2]] * MAX_ATTEMPTS
+
+
+async def test_a_key_that_stays_in_the_way_fails_alone_after_a_few_attempts() -> None:
+    bench = Bench()
+    bench.fails = lambda key: DBAPIError("", {}, DeadlockError()) if key == 7 else None
+    tasks = await submitted(bench.batcher(), 7, 8)
     bench.may_go.set()
     with pytest.raises(DBAPIError):
         await tasks[0]
-    assert bench.single_keys == [7] * MAX_ATTEMPTS
-
-
-async def test_a_retry_succeeds_once_no_other_transaction_is_in_the_way() -> None:
-    bench = Bench()
-    bench.fails = lambda _key: (
-        DBAPIError("", {}, DeadlockError()) if len(bench.single_keys) < MAX_ATTEMPTS - 1 else None
-    )
-    tasks = await submitted(bench.batcher(), 7)
-    bench.may_go.set()
-    assert await tasks[0] == 70
+    assert await tasks[1] == 80
+    assert bench.batches.count([7, 8]) == bench.batches.count([7]) == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,7 @@ async def test_an_error_that_affects_the_whole_batch_fails_all_of_it_without_a_r
     tasks = await submitted(bench.batcher(), 0, 1, 2)
     bench.may_go.set()
     assert await asyncio.gather(*tasks, return_exceptions=True) == [error] * 3
-    assert bench.single_keys == []
+    assert bench.batches == [[0, 1, 2]]
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_is_left_out() -> None:

@@ -18,8 +18,8 @@ from netvision_api.storage.errors import NoConnectionError, affects_whole_batch,
 SLOW_SECONDS = 0.02
 """After this time a running statement no longer holds up those that wait: another worker starts beside it."""
 
-MAX_ATTEMPTS = 5
-"""How often a single key is tried before the transactions in its way make it fail."""
+MAX_ATTEMPTS = 10
+"""How often a batch, and then a single key, is tried before the transactions in its way make it fail."""
 
 BACKOFF_SECONDS = 0.02
 
@@ -43,8 +43,8 @@ class BatchOperation(Generic[Connection, Key, Result]):
     acquire: Callable[[], AbstractAsyncContextManager[Connection]]
     """Borrows a connection."""
 
-    execute: Callable[[Connection, Sequence[Key]], Awaitable[Sequence[Result]]]
-    """Does the work of several keys in one transaction, and returns a result for each."""
+    execute: Callable[[Connection, Sequence[Key]], Awaitable[Sequence[Result | Exception]]]
+    """Does the work of several keys in one transaction, and returns a result or an exception for each."""
 
     is_contended: Callable[[], bool]
     """Returns whether others wait for a connection."""
@@ -53,8 +53,6 @@ class BatchOperation(Generic[Connection, Key, Result]):
     """The limit of a batch, in the unit of `size_of`; a key that exceeds it alone is a batch of its own."""
 
     size_of: Callable[[Key], int] = lambda _key: 1
-    execute_one: Callable[[Key], Awaitable[Result]] | None = None
-    """Does the work of one key after its batch has failed, if that takes more than `execute` with a single key."""
 
 
 class Batcher(Generic[Connection, Key, Result]):
@@ -133,49 +131,44 @@ class Batcher(Generic[Connection, Key, Result]):
         return batch
 
     async def execute_batch(self, connection: Connection, batch: Sequence[Pending[Key, Result]]) -> None:
-        """Execute the operation for a batch and resolve its keys; if it is slow, let another worker start."""
+        """Execute a batch; if that is slow, let another worker start."""
         worker = asyncio.current_task()
         timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self.mark_slow, worker)
         try:
-            results = await self.operation.execute(connection, [pending.key for pending in batch])
+            await self.execute(connection, batch)
         finally:
             timer.cancel()
             self.slow_workers.discard(worker)
-        for pending, result in zip(batch, results, strict=True):
-            resolve(pending, result)
 
     def mark_slow(self, worker: asyncio.Task[None] | None) -> None:
         """Start another worker beside one whose statement takes long."""
         self.slow_workers.add(worker)
         self.start_worker()
 
-    async def handle_failure(self, batch: Sequence[Pending[Key, Result]], error: Exception) -> None:
-        """Fail the whole batch if the error concerns all of it; else retry each key by itself."""
-        if affects_whole_batch(error):
+    async def handle_failure(self, batch: Sequence[Pending[Key, Result]], error: Exception, attempt: int = 1) -> None:
+        """Retry a batch while only other transactions are in its way; else fail it, or retry each key by itself."""
+        if is_retryable(error) and attempt < MAX_ATTEMPTS:
+            await asyncio.sleep(random.uniform(0, BACKOFF_SECONDS * attempt))  # noqa: S311 - no secret
+            await self.retry(batch, attempt + 1)
+        elif len(batch) == 1 or affects_whole_batch(error):
             for pending in batch:
                 resolve(pending, error)
-            return
-        await asyncio.gather(*map(self.retry_one, batch))
+        else:
+            await asyncio.gather(*(self.retry([pending]) for pending in batch))
 
-    async def retry_one(self, pending: Pending[Key, Result]) -> None:
-        """Execute one key, again as long as only other transactions are in its way."""
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                resolve(pending, await self.execute_one(pending.key))
-            except Exception as error:  # noqa: BLE001 - it belongs to the request that waits
-                if not is_retryable(error) or attempt == MAX_ATTEMPTS:
-                    resolve(pending, error)
-                    return
-                await asyncio.sleep(random.uniform(0, BACKOFF_SECONDS * attempt))  # noqa: S311 - no secret
-            else:
-                return
+    async def retry(self, batch: Sequence[Pending[Key, Result]], attempt: int = 1) -> None:
+        """Execute the operation again for a batch that has failed."""
+        try:
+            async with self.operation.acquire() as connection:
+                await self.execute(connection, batch)
+        except Exception as error:  # noqa: BLE001 - it belongs to the requests that wait
+            await self.handle_failure(batch, error, attempt)
 
-    async def execute_one(self, key: Key) -> Result:
-        """Execute the operation for one key."""
-        if self.operation.execute_one:
-            return await self.operation.execute_one(key)
-        async with self.operation.acquire() as connection:
-            return (await self.operation.execute(connection, [key]))[0]
+    async def execute(self, connection: Connection, batch: Sequence[Pending[Key, Result]]) -> None:
+        """Execute the operation for a batch and resolve its keys."""
+        results = await self.operation.execute(connection, [pending.key for pending in batch])
+        for pending, result in zip(batch, results, strict=True):
+            resolve(pending, result)
 
 
 def resolve(pending: Pending[Key, Result], outcome: Result | Exception) -> None:

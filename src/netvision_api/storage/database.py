@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
-from sqlalchemy import URL, event, text
+from sqlalchemy import URL, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
@@ -22,7 +22,6 @@ from netvision_api.storage.errors import (
 APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
 DURABLE = "synchronous=FULL"
-BEGIN_IMMEDIATE = text("BEGIN IMMEDIATE")
 
 
 class BoundedPool:
@@ -110,16 +109,6 @@ class Database:
         """Borrow the connection of readiness, which no request uses, for single statements that read."""
         async with self.prober.acquire() as connection:
             yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for one transaction: committed when the block ends, rolled back when it raises."""
-        async with self.writer.acquire() as connection, AsyncSession(connection) as session:
-            if self.kind == "sqlite":
-                await session.execute(BEGIN_IMMEDIATE)
-            yield session
-            with commit_outcome_unknown():
-                await session.commit()
 
     async def close(self) -> None:
         """Close every connection."""

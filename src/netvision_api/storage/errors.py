@@ -67,8 +67,11 @@ SYSTEM_WIDE_CLASSES = CONNECTION_CLASSES | {"25", "53", "58", "F0", "XX"}
 CANCELLED = "57014"
 """A statement that exceeded its timeout."""
 
-RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "23505"})
+UNIQUE_VIOLATION = "23505"
+RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", UNIQUE_VIOLATION})
 """Serialization failure, deadlock, a uuid that another transaction has just stored: a retry may succeed at once."""
+
+SQLITE_UNIQUE_VIOLATIONS = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
 
 BUSY, IO_ERROR, FULL, CONSTRAINT = 5, 10, 13, 19
 SQLITE_OPERATIONAL = frozenset({BUSY, 6, 8, IO_ERROR, 11, FULL, 14, CONSTRAINT, 26})
@@ -80,6 +83,7 @@ DESCRIPTIONS = {
     "28": "The database refused the role or its password",
     "3D": "The database does not exist",
     "42501": "The role of the service lacks a privilege",
+    UNIQUE_VIOLATION: "Other transactions were storing the same uuids",
     "23": "A constraint or trigger in the database refused it",
     "40": "Other transactions were in its way",
     "53": "The database is short of resources",
@@ -147,6 +151,12 @@ def is_sqlite_commit_in_doubt(error: BaseException) -> bool:
     """Return whether SQLite may have written a commit that it reports as failed; after a failed write it has not."""
     code = getattr(origin(error), "sqlite_errorcode", None)
     return sqlite_code(error) == IO_ERROR and code != sqlite3.SQLITE_IOERR_WRITE
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Return whether a uuid is stored already."""
+    code = getattr(origin(error), "sqlite_errorcode", None)
+    return sqlstate(error) == UNIQUE_VIOLATION or code in SQLITE_UNIQUE_VIOLATIONS
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -4,7 +4,8 @@ The statements of a request run on the driver's own connection, compiled when th
 SQLAlchemy they would take several times as long. Each is a transaction of its own and serves many requests.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple, Self, cast
@@ -43,9 +44,6 @@ PAGE_ROWS = 1000
 PAGE_BYTES = 2**20
 """The limit of a page in bytes of UTF-8; the record that crosses it is the page's last."""
 
-MAX_KEYS = 10_000
-"""How many uuids one statement of a session may name; SQLite allows 32 766 parameters."""
-
 MIN_UUID = UUID(int=0)
 
 by_value = attrgetter("int")
@@ -80,13 +78,15 @@ class DriverBackend:
     encode_records: Callable[[Records], Sequence[object]]
     decode_uuid: Callable[[Any], UUID]
     fetch: Callable[[Any, str, Sequence[object]], Awaitable[Iterable[Any]]]
+    transaction: Callable[[Any], AbstractAsyncContextManager[object]]
 
 
 class RecordRepository(SQLAlchemyAsyncRepository[Record]):
     """The records as one connection sees them.
 
     `get_many`, `get_pages`, `create_many` and `delete_many` replace what they inherit: they take and return values
-    instead of instances of the mapped class, and are atomic without a session. The other methods run in the session.
+    instead of instances of the mapped class, and are atomic without a session, as `create_or_compare` is. The other
+    methods run in the session.
     """
 
     model_type = Record
@@ -137,6 +137,29 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
         await self.backend.fetch(self.connection, self.backend.create_many, self.backend.encode_records(records))
         return [len(batch) for batch in batches]
 
+    async def create_or_compare(self, batches: Sequence[Records]) -> list[int | ConflictError]:
+        """Insert what is new of several batches, and return for each of them how many records that is.
+
+        A batch with a uuid that is stored with another text gets a ConflictError instead, and nothing of it is stored.
+        Only where a batch is stored in part do its comparison and its insertion need a transaction.
+        """
+        results, new = compare(batches, await self.get_texts(batches))
+        if any(result in range(1, len(batch)) for result, batch in zip(results, batches, strict=True)):
+            async with self.backend.transaction(self.connection):
+                results, new = compare(batches, await self.get_texts(batches))
+                await self.create_many([new])
+        elif new:
+            await self.create_many([new])
+        return results
+
+    async def get_texts(self, batches: Sequence[Records]) -> dict[UUID, str]:
+        """Return the texts that are stored under the uuids of several batches."""
+        uuids = {record.uuid for batch in batches for record in batch}
+        return {
+            record.uuid: record.text
+            for record in await self.fetch(self.backend.get_many, self.backend.encode_uuids(uuids))
+        }
+
     async def delete_many(self, uuids: Sequence[UUID]) -> list[StoredRecord | None]:  # type: ignore[override]
         """Delete the records with these uuids and return them in their order; None for all but the first of equals."""
         rows = await self.fetch(self.backend.delete_many, self.backend.encode_uuids(sorted(set(uuids), key=by_value)))
@@ -151,33 +174,28 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
 
     # --- in the session
 
-    async def create_or_compare(self, batch: Records) -> int:
-        """Insert what is new of a batch and return how many records that is; the others must have the same texts.
-
-        Raises ConflictError if one has another text; the caller then has to roll back. The records are sorted by uuid
-        so that two overlapping batches do not wait for each other.
-        """
-        texts = await self.get_texts([record.uuid for record in batch])
-        if conflicts := {record.uuid for record in batch if texts.get(record.uuid, record.text) != record.text}:
-            raise ConflictError(conflicts)
-        new = sorted((record for record in batch if record.uuid not in texts), key=by_uuid)
-        if new:
-            rows = [{"uuid": record.uuid, "text": record.text} for record in new]
-            await self.session.execute(insert(table), rows)
-        return len(new)
-
-    async def get_texts(self, uuids: Sequence[UUID]) -> dict[UUID, str]:
-        """Return the texts that are stored under these uuids."""
-        texts: dict[UUID, str] = {}
-        for start in range(0, len(uuids), MAX_KEYS):
-            rows = await self.session.execute(stored.where(table.c.uuid.in_(uuids[start : start + MAX_KEYS])))
-            texts.update((uuid, text) for uuid, text in rows)
-        return texts
-
     async def get_uuids(self, after: UUID | None, count: int) -> list[UUID]:
         """Return the uuids of the first `count` records after a uuid, or of all."""
         uuids = select(table.c.uuid).order_by(table.c.uuid).limit(count)
         return list((await self.session.scalars(uuids.where(table.c.uuid > after) if after else uuids)).all())
+
+
+def compare(
+    batches: Sequence[Records], texts: Mapping[UUID, str]
+) -> tuple[list[int | ConflictError], list[StoredRecord]]:
+    """Return the result of each batch beside the texts that are stored, and all records that are to be inserted."""
+    results: list[int | ConflictError] = []
+    new: dict[UUID, StoredRecord] = {}
+    known = dict(texts)
+    for batch in batches:
+        if conflicts := {record.uuid for record in batch if known.get(record.uuid, record.text) != record.text}:
+            results.append(ConflictError(conflicts))
+            continue
+        added = {record.uuid: record for record in batch if record.uuid not in known}
+        known.update((record.uuid, record.text) for record in added.values())
+        new.update(added)
+        results.append(len(added))
+    return results, list(new.values())
 
 
 # --- PostgreSQL
@@ -201,6 +219,11 @@ async def fetch_from_asyncpg(connection: Any, statement: str, parameters: Sequen
     return cast("Iterable[Any]", await connection.fetch(statement, *parameters))
 
 
+def asyncpg_transaction(connection: Any) -> AbstractAsyncContextManager[object]:  # noqa: ANN401
+    """Open a transaction on asyncpg."""
+    return cast("AbstractAsyncContextManager[object]", connection.transaction())
+
+
 # --- SQLite: a list is one parameter in JSON, which the statement reads as a table
 
 sqlite = SQLiteDialect_aiosqlite()
@@ -221,6 +244,18 @@ SQLITE_PAGE = f"""
 async def fetch_from_aiosqlite(connection: Any, statement: str, parameters: Sequence[object]) -> Iterable[Any]:  # noqa: ANN401
     """Run a statement on aiosqlite."""
     return cast("Iterable[Any]", await connection.execute_fetchall(statement, parameters))
+
+
+@asynccontextmanager
+async def aiosqlite_transaction(connection: Any) -> AsyncIterator[None]:  # noqa: ANN401
+    """Open a transaction that writes on aiosqlite."""
+    await connection.execute_fetchall("BEGIN IMMEDIATE")
+    try:
+        yield
+        await connection.commit()
+    except BaseException:
+        await connection.rollback()
+        raise
 
 
 def as_json_parameter(values: object) -> Sequence[str]:
@@ -264,6 +299,7 @@ POSTGRESQL = backend_for(
     encode_records=lambda records: ([record.uuid for record in records], [record.text for record in records]),
     decode_uuid=lambda uuid: uuid,
     fetch=fetch_from_asyncpg,
+    transaction=asyncpg_transaction,
 )
 SQLITE = backend_for(
     sqlite,
@@ -275,4 +311,5 @@ SQLITE = backend_for(
     encode_records=lambda records: as_json_parameter([(record.uuid.hex, record.text) for record in records]),
     decode_uuid=UUID,
     fetch=fetch_from_aiosqlite,
+    transaction=aiosqlite_transaction,
 )

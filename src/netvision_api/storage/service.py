@@ -1,6 +1,6 @@
 """Records as the rest of the service sees them: get, list, create, delete."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from anyio import CancelScope
 from netvision_api.settings import Settings
 from netvision_api.storage.batching import Batcher, BatchOperation
 from netvision_api.storage.database import Database
+from netvision_api.storage.errors import ConflictError, is_duplicate
 from netvision_api.storage.models import Records, StoredRecord
 from netvision_api.storage.repository import PageRequest, RecordRepository
 
@@ -30,14 +31,13 @@ class RecordService:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
+        self.expects_duplicates = False
         timeout, write_concurrency = settings.pool_timeout, 1 if settings.is_sqlite else WRITE_CONCURRENCY
         may_read, may_write = database.reader.is_exhausted, database.writer.is_exhausted
 
         get = BatchOperation(self.reading, RecordRepository.get_many, may_read, MAX_KEYS)
         list_ = BatchOperation(self.reading, RecordRepository.get_pages, may_read, MAX_PAGES)
-        create = BatchOperation(
-            self.writing, RecordRepository.create_many, may_write, MAX_BYTES, size_in_bytes, self.create_one
-        )
+        create = BatchOperation(self.writing, self.create_batches, may_write, MAX_BYTES, size_in_bytes)
         delete = BatchOperation(self.writing, RecordRepository.delete_many, may_write, MAX_KEYS)
 
         self.gets = Batcher(get, timeout=timeout, max_concurrency=READ_CONCURRENCY)
@@ -63,15 +63,24 @@ class RecordService:
     async def create(self, batch: Records) -> int:
         """Store a batch, all of it or none, and return how many of its records are new; raises ConflictError.
 
-        All batches that wait go into one INSERT. If any of their uuids exists already, that fails as a whole, and
-        each batch gets a transaction of its own, in which records that are stored are compared and the others inserted.
+        All batches that wait go into one INSERT. If any of their uuids exists already, that fails as a whole, and is
+        followed by a transaction in which the records that are stored are compared and the others inserted.
         """
         return await self.creates.submit(batch)
 
-    async def create_one(self, batch: Records) -> int:
-        """Store a batch in a transaction of its own."""
-        async with self.database.transaction() as session:
-            return await RecordRepository(session=session).create_or_compare(batch)
+    async def create_batches(
+        self, repository: RecordRepository, batches: Sequence[Records]
+    ) -> Sequence[int | ConflictError]:
+        """Insert several batches; where uuids exist already, or did just now, insert only what is new of them."""
+        if not self.expects_duplicates:
+            try:
+                return await repository.create_many(batches)
+            except Exception as error:
+                if not is_duplicate(error):
+                    raise
+        results = await repository.create_or_compare(batches)
+        self.expects_duplicates = results != [len(batch) for batch in batches]
+        return results
 
     async def delete(self, uuid: UUID) -> StoredRecord | None:
         """Delete a record and return it; of concurrent deletes one gets the record, and the others None."""
