@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 from uuid import UUID, uuid4
 
 import pytest
@@ -98,3 +99,18 @@ async def test_requests_for_the_same_new_uuids_store_them_once(counted: CountedD
     results = await asyncio.gather(*(create_all(service, [batch, batch[::-1], batch[2:]]) for service in services))
     assert sum(result for created in results for result in created if isinstance(result, int)) == len(batch)
     assert len(await services[0].list_page(None, 100)) == len(batch)
+
+
+@pytest.mark.parametrize("shared_database", ["postgresql"], indirect=True)
+async def test_workers_that_store_and_delete_the_same_uuids_do_not_fail(counted: CountedDatabase) -> None:
+    keys = [StoredRecord(UUID(int=number), "a") for number in range(12)]
+    services = [service_on(counted) for _ in range(4)]
+
+    async def work(seed: int) -> None:
+        service, choice = services[seed % len(services)], Random(seed)
+        for _ in range(40):
+            batch = choice.sample(keys, 6)
+            await service.create(batch)
+            await service.delete(batch[0].uuid)
+
+    await asyncio.gather(*map(work, range(16)))
