@@ -288,6 +288,13 @@ def test_the_application_takes_its_settings_from_the_environment_unless_it_is_gi
         create_app()
 
 
+@pytest.mark.parametrize("module", ["netvision_api.app", "netvision_api.server"])
+def test_the_service_is_imported_without_a_warning(module: str) -> None:
+    command = [sys.executable, "-W", "error", "-c", f"import {module}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_openapi_prints_the_document() -> None:
     result = invoke_api("openapi")
     assert (result.returncode, result.stderr) == (0, "")
