@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import URL, event
 from sqlalchemy.exc import DisconnectionError
@@ -22,6 +24,17 @@ from netvision_api.storage.errors import (
 APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
 DURABLE = "synchronous=FULL"
+
+
+class PostgresqlConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection whose prepared statements have names that no other process has.
+
+    asyncpg numbers them, so that processes that share a connection through a pooler would run each other's statements.
+    """
+
+    def _get_unique_id(self, prefix: str) -> str:
+        """Name a prepared statement, a portal or a savepoint."""
+        return f"__netvision_{prefix}_{uuid4().hex}__"
 
 
 class BoundedPool:
@@ -166,7 +179,7 @@ def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     """Configure a connection for migrations: waiting for the lock and rewriting the data may take their time."""
     if settings.is_sqlite:
         return sqlite_config(settings, pool_size=1, pragma=DURABLE)
-    return configure(settings, pool_size=1)
+    return configure(settings, pool_size=1, connect_args={"connection_class": PostgresqlConnection})
 
 
 def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncConfig:
@@ -179,6 +192,7 @@ def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncC
         settings,
         pool_size=pool_size,
         connect_args={
+            "connection_class": PostgresqlConnection,
             "timeout": settings.pool_timeout,
             "command_timeout": statement + 1,
             "server_settings": {
