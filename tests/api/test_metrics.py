@@ -1,15 +1,18 @@
 """The metrics: readable for Prometheus, true, bounded whatever is asked for, and one answer for all workers."""
 
+import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_IMODE
 from uuid import uuid4
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from netvision_api.http.metrics import MULTIPROC_DIR, shared_by_workers
 from tests.api.services import Service, service_on
 from tests.databases import PostgresqlDatabase
 from tests.servers import server_process, wait_until
@@ -117,3 +120,10 @@ def test_each_of_several_workers_reports_for_all(postgresql: PostgresqlDatabase)
         wait_until(lambda: counts(address)["GET", "/{count}", "200"] == 40)
         assert [counts(address)["GET", "/{count}", "200"] for _ in range(8)] == [40] * 8
         assert samples(address, "netvision_requests_in_flight")["", "", ""] == 1
+
+
+def test_the_folder_that_workers_share_is_for_its_owner_alone() -> None:
+    with shared_by_workers():
+        folder = Path(os.environ[MULTIPROC_DIR])
+        assert S_IMODE(folder.stat().st_mode) == 0o700
+    assert not folder.exists()
