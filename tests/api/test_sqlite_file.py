@@ -12,7 +12,7 @@ import pytest
 from netvision_api.settings import Settings
 from netvision_api.storage.errors import DatabaseFileError
 from netvision_api.storage.sqlite_file import sqlite_file_lock
-from tests.servers import invoke_api, variables
+from tests.servers import invoke_api, netvision_api, variables
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_files_that_were_open_to_others_are_closed_to_them(folder: Path) -> None
 
 def test_no_directory_is_made_for_a_path_that_was_chosen(tmp_path: Path) -> None:
     chosen = tmp_path / "nosuch" / "dir" / "records.db"
-    for command in (["serve", "--port", "0"], ["db", "upgrade"]):
-        result = invoke_api(*command, NETVISION_DATABASE_URL=f"sqlite:///{chosen}")
+    for run, command in ((netvision_api, ["serve", "--port", "0"]), (invoke_api, ["db", "upgrade"])):
+        result = run(*command, NETVISION_DATABASE_URL=f"sqlite:///{chosen}")
         assert result.returncode == 1
         assert f"there is no directory {chosen.parent}" in result.stderr
     assert not list(tmp_path.iterdir())
