@@ -9,7 +9,7 @@ from typing import Any
 
 from netvision_cli.client import Client, Readiness
 from netvision_cli.errors import Interrupted, NetvisionError, Refused, ThresholdMissed, Unbalanced, UsageError
-from netvision_cli.escaping import without_password
+from netvision_cli.escaping import show_url
 from netvision_cli.options import Connection, command_line
 from netvision_cli.output import print_status
 from netvision_cli.swarm.announcer import OutageAnnouncer
@@ -59,7 +59,7 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     report_file = ResultFile(options.report) if options.report else None
     with closing(report_file) if report_file else nullcontext(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(
-            swarm(connection, options, RunContext(command, without_password(connection.url), earlier, report_file))
+            swarm(connection, options, RunContext(command, show_url(connection.url), earlier, report_file))
         )
 
 
