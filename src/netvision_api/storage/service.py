@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from uuid import UUID
 
 from anyio import CancelScope
@@ -19,6 +20,9 @@ MAX_PAGES = 32
 MAX_BYTES = 2**20
 """What one statement may carry, in records, pages or bytes; a request that exceeds it alone has one of its own."""
 
+COMPARING_SECONDS = 1
+"""How long batches are compared before they are inserted, once one had a uuid that is stored: it is rarely the last."""
+
 RECORD_BYTES = 64
 """What a record takes beside its text."""
 
@@ -31,7 +35,7 @@ class RecordService:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
-        self.expects_duplicates = False
+        self.compares_until = 0.0
         timeout, write_concurrency = settings.pool_timeout, 1 if settings.is_sqlite else WRITE_CONCURRENCY
         may_read, may_write = database.reader.is_exhausted, database.writer.is_exhausted
 
@@ -71,15 +75,16 @@ class RecordService:
     async def create_batches(
         self, repository: RecordRepository, batches: Sequence[Records]
     ) -> Sequence[int | ConflictError]:
-        """Insert several batches; where uuids exist already, or did just now, insert only what is new of them."""
-        if not self.expects_duplicates:
+        """Insert several batches; where uuids exist already, or did a moment ago, insert only what is new of them."""
+        if monotonic() > self.compares_until:
             try:
                 return await repository.create_many(batches)
             except Exception as error:
                 if not is_duplicate(error):
                     raise
         results = await repository.create_or_compare(batches)
-        self.expects_duplicates = results != [len(batch) for batch in batches]
+        if results != [len(batch) for batch in batches]:
+            self.compares_until = monotonic() + COMPARING_SECONDS
         return results
 
     async def delete(self, uuid: UUID) -> StoredRecord | None:
