@@ -5,28 +5,34 @@ The client is imported by the commands that need it, so that help appears at onc
 
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 from typer.core import TyperGroup
 
-from netvision_cli.errors import Interrupted, NetvisionError, NotFound, ServerError, UsageError
-from netvision_cli.options import Connection, Format
+from netvision_cli.errors import Interrupted, NetvisionError, ServerError, UsageError
+from netvision_cli.options import Connection, Format, TextSource
+from netvision_cli.streams import discard_stdout, open_closed_streams, print_data, print_error, use_utf_8
 from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.typer_options import Command, with_options
 
 if TYPE_CHECKING:
-    from netvision_cli.client import Client, Record
-
-CONCURRENT_DELETES = 16
+    from netvision_cli.client import Client
 
 
 class Commands(TyperGroup):
     """The commands inside the error boundary."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Typer has it
+        """Run a command, or print what help or a version there is."""
+        with error_boundary():
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                print_data(flush=True)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as Typer has it
         """Run a command."""
@@ -81,7 +87,7 @@ def netvision(
     cls=Command,
     epilog="""
     netvision add "hello" "two  words"
-    netvision add --file texts.csv
+    netvision add --file texts.csv --wait 5m
     sort words.txt | netvision add -
     """,
 )
@@ -89,36 +95,16 @@ def netvision(
 def add(
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT…", help="Texts, or - for standard input.")] = None,
     *,
-    file: Annotated[
-        Path | None, typer.Option("--file", help="Store one text per line, or the records of a .json, .ndjson or .csv.")
-    ] = None,
-    uuid: Annotated[str | None, typer.Option("--uuid", help="The uuid of a single text.")] = None,
+    source: TextSource,
     connection: Connection,
 ) -> None:
     """Store texts and print their uuids, one per line."""
-    from netvision_cli.inputs import NewRecord, parse_uuid, read_texts
-    from netvision_cli.output import progress
-    from netvision_cli.storing import batches, store
+    from netvision_cli.inputs import read_source
+    from netvision_cli.storing import add_records
 
-    texts = texts or []
-    if bool(texts) == bool(file):
-        msg = "give either texts, or - for standard input, or --file"
-        raise UsageError(msg)
-    if uuid and (len(texts) != 1 or texts == ["-"]):
-        msg = "--uuid requires exactly one text"
-        raise UsageError(msg)
-    records = [NewRecord(texts[0], parse_uuid(uuid))] if uuid else read_texts(texts, file)
-
-    async def call(client: "Client") -> None:
-        stored = 0
-        with progress("stored") as advance, with_progress(lambda: f"{stored} texts were stored before that"):
-            for batch in batches(records):
-                await store(client, batch)
-                sys.stdout.writelines(f"{record.uuid}\n" for record in batch)
-                stored += len(batch)
-                advance(len(batch))
-
-    run(connection, call)
+    records = read_source(texts or [], source)
+    how_to_go_on = "the same command goes on from there" if source.file else "store what follows them"
+    run(connection, lambda client: add_records(client, records, source.wait, how_to_go_on))
 
 
 @app.command(
@@ -157,16 +143,16 @@ def list_(
 @app.command(cls=Command, epilog="netvision get 0192f0c4-5c5e-7000-8000-000000000001")
 @with_options
 def get(
-    uuids: Annotated[list[str], typer.Argument(metavar="UUID…", help="Which records.")],
+    uuids: Annotated[list[str], typer.Argument(metavar="UUID…", help="Which records, or - for standard input.")],
     *,
     format_: FormatOption = None,
     connection: Connection,
 ) -> None:
     """Print the records with these uuids."""
-    from netvision_cli.inputs import parse_uuid
-    from netvision_cli.output import default_format, write
+    from netvision_cli.inputs import read_uuids
+    from netvision_cli.output import default_format, existing, report_absent, write
 
-    keys = [parse_uuid(uuid) for uuid in uuids]
+    keys = list(read_uuids(uuids))
 
     async def call(client: "Client") -> None:
         absent: list[UUID] = []
@@ -196,24 +182,24 @@ def delete(
     connection: Connection,
 ) -> None:
     """Delete records and print them."""
+    from netvision_cli.deleting import count_records, delete_records
     from netvision_cli.escaping import show_url
     from netvision_cli.inputs import read_uuids
-    from netvision_cli.output import default_format, progress, write
+    from netvision_cli.output import default_format
 
     if bool(uuids) == all_:
         msg = "give either uuids, or - for standard input, or --all"
         raise UsageError(msg)
     if all_ and not yes:
-        confirm(f"This deletes every record at {show_url(connection.url)}. Go on?")
-    keys = [] if all_ else list(read_uuids(uuids or []))
+        require_terminal(f"This deletes every record at {show_url(connection.url)}.")
+    keys = None if all_ else list(read_uuids(uuids or []))
 
     async def call(client: "Client") -> None:
-        absent: list[UUID] = []
-        with progress("deleted") as advance:
-            deleted = delete_all(client) if all_ else existing(keys, client.remove, absent)
-            async with aclosing(deleted):
-                await write(counted(deleted, advance), format_ or default_format())
-        report_absent(absent)
+        total = len(keys) if keys is not None else None
+        if all_ and not yes:
+            total = await count_records(client)
+            confirm(f"This deletes every record at {client.url}, {total} of them. Go on?")
+        await delete_records(client, keys, format_ or default_format(), total)
 
     run(connection, call)
 
@@ -222,13 +208,19 @@ def delete(
     cls=Command,
     epilog="""
     netvision status
+    netvision status --json
     netvision status --url https://records.example.com --token-file token
     """,
 )
 @with_options
-def status(*, connection: Connection) -> None:
+def status(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False, connection: Connection
+) -> None:
     """Print whether the server is ready, and its latency."""
+    from json import dumps
     from time import perf_counter
+
+    from msgspec.structs import asdict
 
     from netvision_cli.escaping import escape
     from netvision_cli.transport.responses import quote
@@ -244,7 +236,11 @@ def status(*, connection: Connection) -> None:
             raise ServerError(msg)
         named = {"netvision": readiness.version, "database": readiness.database, "schema": readiness.schema}
         about = ", ".join(f"{name} {escape(value)}" for name, value in named.items() if value)
-        print(f"{client.url} is ready, {milliseconds:.1f} ms away: {about or 'give its token to see more'}")
+        if as_json:
+            milliseconds = round(milliseconds, 3)
+            print_data(f"{dumps({'url': client.url, 'milliseconds': milliseconds, **asdict(readiness)})}\n")
+            return
+        print_data(f"{client.url} is ready, {milliseconds:.1f} ms away: {about or 'give its token to see more'}\n")
 
     run(connection, call)
 
@@ -274,7 +270,12 @@ def swarm(*, connection: Connection, options: SwarmOptions) -> None:
 )
 @with_options
 def demo(*, options: SwarmOptions) -> None:
-    """Run a server and a swarm together for 30 s, and remove all traces."""
+    """Run a server and a swarm together for 30 s, and remove all traces.
+
+    It starts a service on a free port, on an SQLite database in a temporary directory, and a swarm beside it, which
+    inserts and deletes records, follows each of them, and prints its account at the end. It takes the options of
+    netvision swarm; without --duration or --records it ends after 30 s, and Ctrl-C ends it sooner.
+    """
     from netvision_cli.demo import run_demo
 
     run_demo(options)
@@ -291,106 +292,40 @@ def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, No
             await call(client)
 
     asyncio.run(connected())
-    sys.stdout.flush()
 
 
-async def existing(
-    keys: Iterable[UUID], call: "Callable[[UUID], Coroutine[Any, Any, Record]]", absent: list[UUID]
-) -> "AsyncGenerator[Record, None]":
-    """Yield the result of a call for each uuid; collect those that do not exist."""
-    for key in keys:
-        try:
-            yield await call(key)
-        except NotFound:
-            absent.append(key)
-
-
-def report_absent(absent: list[UUID]) -> None:
-    """Raise NotFound for uuids that do not exist."""
-    if absent:
-        listed = ", ".join(map(str, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")  # noqa: PLR2004
-        msg = f"no record has the uuid {listed}; netvision list shows which there are"
-        raise NotFound(msg)
-
-
-async def delete_all(client: "Client") -> "AsyncGenerator[Record, None]":
-    """Delete every record, several at a time; those that others delete in the meantime are skipped."""
-    waiting: list[UUID] = []
-    async with aclosing(client.stream()) as records:
-        async for record in records:
-            waiting.append(record.uuid)
-            if len(waiting) == CONCURRENT_DELETES:
-                async for deleted in delete_concurrently(client, waiting):
-                    yield deleted
-                waiting.clear()
-    async for deleted in delete_concurrently(client, waiting):
-        yield deleted
-
-
-async def delete_concurrently(client: "Client", keys: list[UUID]) -> "AsyncIterator[Record]":
-    """Delete records at the same time; yield those that existed before raising the error of another."""
-    from asyncio import gather
-
-    results = await gather(*(client.remove(key) for key in keys), return_exceptions=True)
-    for result in results:
-        if not isinstance(result, BaseException):
-            yield result
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, NotFound):
-            raise result
-
-
-async def counted(records: "AsyncIterator[Record]", advance: Callable[[int], None]) -> "AsyncIterator[Record]":
-    """Yield records and count them."""
-    async for record in records:
-        yield record
-        advance(1)
+def require_terminal(statement: str) -> None:
+    """Raise UsageError if there is no terminal on which a statement can be confirmed."""
+    if not sys.stdin.isatty():
+        msg = f"{statement} There is no terminal to confirm it on: add --yes"
+        raise UsageError(msg)
 
 
 def confirm(question: str) -> None:
-    """Require confirmation on a terminal; without one, raise UsageError."""
-    if not sys.stdin.isatty():
-        msg = f"{question} There is no terminal to confirm it on: add --yes"
-        raise UsageError(msg)
+    """Require confirmation."""
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise typer.Exit(1)
 
 
 @contextmanager
-def with_progress(progress_so_far: Callable[[], str]) -> Iterator[None]:
-    """Add to the message of an error how much was done before."""
-    try:
-        yield
-    except NetvisionError as error:
-        # The message of an exception is its arguments; the exception itself keeps its class and exit status.
-        error.args = (f"{error}; {progress_so_far()}",)
-        raise
-
-
-@contextmanager
 def error_boundary() -> Iterator[None]:
-    """Turn an exception of a command into a sentence and an exit status; a closed pipe ends it quietly.
-
-    Output is UTF-8 with bare newlines, independent of the locale.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
+    """Turn an exception of a command into a sentence and an exit status; a closed pipe ends it quietly."""
+    use_utf_8(sys.stdout, sys.stderr)
     try:
         yield
-        sys.stdout.flush()
+        print_data(flush=True)
     except NetvisionError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt as error:
-        raise typer.Exit(Interrupted.exit_code) from error
-    except BrokenPipeError as error:
-        from netvision_cli.output import discard_stdout
-
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(Interrupted.exit_code)
+    except BrokenPipeError:
         discard_stdout()
-        raise typer.Exit(0) from error
+        sys.exit(0)
 
 
 def main() -> None:
     """Run the command."""
+    open_closed_streams()
     app()

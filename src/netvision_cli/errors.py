@@ -4,6 +4,7 @@ NetvisionError
 ├── UsageError               2  the command makes no sense
 ├── ServerError              1  the server failed (5xx)
 │   └── UnexpectedResponse   1  the response is not one of a NetVision
+├── OutputError              1  the result of a command cannot be written
 ├── Unreachable              3  no response
 │   ├── NotConnected         3  the request was never sent
 │   ├── ConnectionLost       3  the request may have been served
@@ -44,6 +45,10 @@ class UnexpectedResponse(ServerError):  # noqa: N818 - it names the response
     """The response is not one that a NetVision sends."""
 
     may_land_late = True
+
+
+class OutputError(NetvisionError):
+    """Standard output cannot be written."""
 
 
 class Unreachable(NetvisionError):  # noqa: N818 - the state of the server

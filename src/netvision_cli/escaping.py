@@ -22,6 +22,11 @@ def escape(text: str) -> str:
     return text if text.isalnum() else "".join(map(escape_character, text))
 
 
+def escape_controls(text: str) -> str:
+    """Escape the same but for backslashes, in a sentence whose parts may be escaped already."""
+    return "".join(character if character == "\\" else escape_character(character) for character in text)
+
+
 def escape_character(character: str) -> str:
     """Escape one character if needed."""
     if character in ESCAPES:

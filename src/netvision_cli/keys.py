@@ -10,10 +10,12 @@ and the first 8 bits of the run are a mark instead of random: so `5a` in `019000
 be deleted when its swarm is dead.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -21,6 +23,8 @@ RUN_BITS = 24
 BATCH_BITS = 36
 POSITION_BITS = 14
 TAIL_BITS = BATCH_BITS + POSITION_BITS
+FILE_BITS = 14
+TIME_BITS = 48
 MAX_BATCH = 2**POSITION_BITS
 """The most records of one batch."""
 
@@ -101,9 +105,21 @@ class Run:
         tail = key.int ^ self.prefix
         return Place(*divmod(tail, MAX_BATCH)) if tail < 2**TAIL_BITS else None
 
-    def keys(self) -> Iterator[UUID]:
-        """Yield one uuid after another."""
-        number = MAX_BATCH
+    def keys(self, number: int = MAX_BATCH) -> Iterator[UUID]:
+        """Yield one uuid after another, the first with this number."""
         while True:
             yield UUID(int=self.prefix | number)
             number += 1
+
+
+def file_keys(path: Path) -> Iterator[UUID]:
+    """Yield the uuids of the texts of a file, the same each time, until the file is written or moved.
+
+    The time is that of its last change. 38 bits of a hash of its content and path tell it from other files.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        milliseconds = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+    digest.update(os.fsencode(path.resolve()))
+    tag, number = divmod(int.from_bytes(digest.digest()[:5]) >> 2, 2**FILE_BITS)
+    return Run.of(milliseconds % 2**TIME_BITS, tag).keys(number << TAIL_BITS - FILE_BITS)

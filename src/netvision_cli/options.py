@@ -23,7 +23,18 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class InputFormat(StrEnum):
+    """The format of texts to store: one per line, or records."""
+
+    TEXT = "text"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    TSV = "tsv"
+
+
 ConnectionOption = partial(Option, group="Connection")
+PATH = Notation(parse=Path, format=str, metavar="PATH")
 DURATION = Notation(parse=parse_positive_duration, format=format_duration, metavar="DURATION")
 
 
@@ -45,6 +56,24 @@ class Connection:
             msg = "the token contains characters that cannot be sent in a header; check --token-file or NETVISION_TOKEN"
             raise UsageError(msg)
         return token
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSource:
+    """Where the texts to store come from, and how persistently they are stored."""
+
+    file: Annotated[
+        tuple[Path, ...],
+        Option("Store one text per line, or the records of a .json, .ndjson, .csv or .tsv; repeatable.", **PATH),
+    ] = ()
+    format: Annotated[
+        InputFormat | None, Option("By default a file's ending; - is text, unless it begins as list prints records.")
+    ] = None
+    uuid: Annotated[str | None, Option("The uuid of a single text.")] = None
+    wait: Annotated[
+        float | None,
+        Option("How long to wait for a server that is away; by default 30s once a batch is stored.", **DURATION),
+    ] = None
 
 
 def read_token(path: Path) -> str:

@@ -1,17 +1,21 @@
 """Output: records on standard output, messages on standard error."""
 
 import csv
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from netvision_cli.client import Record
+from netvision_cli.errors import Interrupted, NetvisionError, NotFound
 from netvision_cli.escaping import escape, escape_json
 from netvision_cli.options import Format
+from netvision_cli.streams import print_data
 
 
 def default_format() -> Format:
@@ -24,11 +28,6 @@ def print_status(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def discard_stdout() -> None:
-    """Discard all further output: the reader of the pipe is gone, and that is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 async def write(records: AsyncIterator[Record], format_: Format) -> int:
     """Write records as they arrive, and return their number; nothing is written before the first one.
 
@@ -37,9 +36,9 @@ async def write(records: AsyncIterator[Record], format_: Format) -> int:
     rows = (TERMINAL_ROWS if sys.stdout.isatty() else ROWS)[format_]
     count = 0
     async for record in records:
-        print(("" if count else HEADS[format_]) + rows(record, count), end="")
+        print_data(("" if count else HEADS[format_]) + rows(record, count))
         count += 1
-    print(TAILS[format_] if count else EMPTY[format_], end="", flush=True)
+    print_data(TAILS[format_] if count else EMPTY[format_], flush=True)
     return count
 
 
@@ -89,17 +88,52 @@ TERMINAL_ROWS: dict[Format, Callable[[Record, int], str]] = ROWS | {
 }
 
 
+async def existing(
+    keys: Iterable[UUID], call: Callable[[UUID], Coroutine[Any, Any, Record]], absent: list[UUID]
+) -> AsyncGenerator[Record, None]:
+    """Yield the result of a call for each uuid; collect those that do not exist."""
+    for key in keys:
+        try:
+            yield await call(key)
+        except NotFound:
+            absent.append(key)
+
+
+def report_absent(absent: list[UUID]) -> None:
+    """Raise NotFound for uuids that do not exist."""
+    if absent:
+        listed = ", ".join(map(str, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")  # noqa: PLR2004
+        msg = f"no record has the uuid {listed}; netvision list shows which there are"
+        raise NotFound(msg)
+
+
 @contextmanager
-def progress(action: str) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many records are done; yields the function that counts them."""
+def progress(action: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many records are done, of how many if that is known; yields the function that counts."""
     if not sys.stderr.isatty():
         yield lambda _count: None
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn(f"{action} {{task.completed}} records"), TimeElapsedColumn())
+    of = "" if total is None else f" of {total}"
+    columns = (SpinnerColumn(), TextColumn(f"{action} {{task.completed}}{of} records"), TimeElapsedColumn())
+    columns += () if total is None else (BarColumn(),)
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(action, total=None)
+        task = bar.add_task(action, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def reporting(so_far: Callable[[], str]) -> Iterator[None]:
+    """Add to the message of an error, or of an interruption, how much was done before."""
+    try:
+        yield
+    except CancelledError as error:
+        msg = f"interrupted; {so_far()}"
+        raise Interrupted(msg) from error
+    except NetvisionError as error:
+        # The message of an exception is its arguments; the exception itself keeps its class and exit status.
+        error.args = (f"{error}; {so_far()}",)
+        raise

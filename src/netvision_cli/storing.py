@@ -3,59 +3,86 @@
 import asyncio
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from itertools import count
+from time import perf_counter
 
 from netvision_cli.client import Client, Record
 from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, Refused
 from netvision_cli.inputs import NewRecord
 from netvision_cli.keys import Run
+from netvision_cli.output import progress, reporting
+from netvision_cli.reading import read_batches
+from netvision_cli.streams import print_data
 
 BATCH_RECORDS = 1000
 BATCH_CHARACTERS = 2**20
 ATTEMPTS = 5
+WAIT_SECONDS = 30.0
 INITIAL_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 5.0
 TOO_LARGE = frozenset({"batch-too-large", "body-too-large"})
 
 
-def batches(records: Iterable[NewRecord]) -> Iterator[list[Record]]:
-    """Give every text a uuid, ascending, and group them into batches that the server accepts."""
+async def add_records(client: Client, records: Iterable[NewRecord], wait: float | None, how_to_go_on: str) -> None:
+    """Store records in batches, and print their uuids as soon as they are stored.
+
+    A server that is away is waited for, for `wait` seconds; None waits only after the first batch.
+    """
+    stored = 0
+
+    def so_far() -> str:
+        texts = f"{stored} {'text was' if stored == 1 else 'texts were'} stored before that"
+        return f"{texts}; {how_to_go_on}" if stored else texts
+
+    with progress("stored") as advance, reporting(so_far):
+        async with aclosing(batches(records)) as read:
+            async for batch in read:
+                await store(client, batch, (WAIT_SECONDS if stored else 0.0) if wait is None else wait)
+                stored += len(batch)
+                advance(len(batch))
+                print_data("".join(f"{record.uuid}\n" for record in batch), flush=True)
+
+
+async def batches(records: Iterable[NewRecord]) -> AsyncGenerator[list[Record], None]:
+    """Yield records in batches that the server accepts; those without a uuid get one, ascending."""
     keys = Run.start().keys()
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        if batch and (len(batch) == BATCH_RECORDS or size + len(record.text) > BATCH_CHARACTERS):
-            yield batch
-            batch, size = [], 0
-        batch.append(Record(record.uuid or next(keys), record.text))
-        size += len(record.text)
-    if batch:
-        yield batch
+    async with aclosing(read_batches(records, BATCH_RECORDS, BATCH_CHARACTERS)) as read:
+        async for batch in read:
+            yield [Record(record.uuid or next(keys), record.text) for record in batch]
 
 
-async def store(client: Client, batch: list[Record]) -> None:
+async def store(client: Client, batch: list[Record], wait: float = 0.0) -> None:
     """Store a batch; one that is too large for this server is split in halves."""
     try:
-        await store_with_retries(client, batch)
+        await store_with_retries(client, batch, wait)
     except Refused as refusal:
         if refusal.problem not in TOO_LARGE or len(batch) == 1:
             raise
         middle = len(batch) // 2
-        await store(client, batch[:middle])
-        await store(client, batch[middle:])
+        await store(client, batch[:middle], wait)
+        await store(client, batch[middle:], wait)
 
 
-async def store_with_retries(client: Client, batch: list[Record]) -> None:
-    """Repeat a batch whose outcome is unknown: records that are stored already are no conflict."""
-    for attempt in range(1, ATTEMPTS + 1):
+async def store_with_retries(client: Client, batch: list[Record], wait: float) -> None:
+    """Repeat a batch whose outcome is unknown, since records that are stored already are no conflict.
+
+    A server that is away is waited for, for `wait` seconds.
+    """
+    deadline = perf_counter() + wait
+    is_unknown = False
+    for attempt in count(1):
         try:
             await client.store(batch)
         except RETRYABLE as error:
-            if attempt == 1 and isinstance(error, NotConnected):
-                raise
-            if attempt == ATTEMPTS:
-                # The message of an exception is its arguments; the exception itself keeps its class and exit status.
-                error.args = (f"{error}; the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored",)
+            is_unknown |= error.may_land_late
+            is_away = attempt == 1 and isinstance(error, NotConnected)
+            if perf_counter() >= deadline and (is_away or attempt >= ATTEMPTS):
+                if is_unknown:
+                    unknown = f"the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored"
+                    # The message of an exception is its arguments; the exception keeps its class and exit status.
+                    error.args = (f"{error}; {unknown}",)
                 raise
             await asyncio.sleep(backoff_seconds(attempt, error))
         else:
@@ -64,5 +91,5 @@ async def store_with_retries(client: Client, batch: list[Record]) -> None:
 
 def backoff_seconds(attempt: int, error: NetvisionError) -> float:
     """Return the seconds before the next attempt: longer each time, and jittered so that clients do not align."""
-    growing = min(MAX_BACKOFF_SECONDS, math.ldexp(INITIAL_BACKOFF_SECONDS, attempt))
+    growing = min(MAX_BACKOFF_SECONDS, math.ldexp(INITIAL_BACKOFF_SECONDS, min(attempt, 10)))
     return max(error.retry_after or 0.0, growing * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

@@ -1,7 +1,9 @@
 """The small values of the client: keys of a run, durations, ranges and batches."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
 from itertools import islice, pairwise
 from uuid import RFC_4122, UUID
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netvision_cli.client import Record
 from netvision_cli.inputs import NewRecord
 from netvision_cli.keys import BATCH_BITS, FIRST_SWARM, MAX_BATCH, RUN_BITS, SWARM_RUN_BITS, Run
 from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS, batches
@@ -132,10 +135,20 @@ def test_what_is_no_range_is_refused(text: str) -> None:
 # --- batches
 
 
+def batched(records: Iterable[NewRecord], *, is_first_enough: bool = False) -> list[list[Record]]:
+    """Return the batches of records, or the first of them."""
+
+    async def take() -> list[list[Record]]:
+        async with aclosing(batches(records)) as read:
+            return [await anext(read)] if is_first_enough else [batch async for batch in read]
+
+    return asyncio.run(take())
+
+
 @given(st.lists(st.integers(0, BATCH_CHARACTERS // 2 + 10), max_size=20))
 def test_batches_keep_the_order_and_their_bounds_in_characters(sizes: list[int]) -> None:
     texts = ["x" * size for size in sizes]
-    made = list(batches(NewRecord(text) for text in texts))
+    made = batched(NewRecord(text) for text in texts)
     assert [record.text for batch in made for record in batch] == texts
     assert all(batch for batch in made)
     assert all(len(batch) == 1 or sum(len(record.text) for record in batch) <= BATCH_CHARACTERS for batch in made)
@@ -143,7 +156,7 @@ def test_batches_keep_the_order_and_their_bounds_in_characters(sizes: list[int])
 
 @pytest.mark.parametrize("count", [0, 1, BATCH_RECORDS, BATCH_RECORDS + 1, 3 * BATCH_RECORDS + 7])
 def test_batches_are_bounded_and_as_few_as_can_be(count: int) -> None:
-    made = list(batches(NewRecord(str(number)) for number in range(count)))
+    made = batched(NewRecord(str(number)) for number in range(count))
     assert [len(batch) for batch in made[:-1]] == [BATCH_RECORDS] * (len(made) - 1)
     assert sum(map(len, made)) == count
     keys = [record.uuid for batch in made for record in batch]
@@ -152,7 +165,7 @@ def test_batches_are_bounded_and_as_few_as_can_be(count: int) -> None:
 
 def test_a_given_uuid_is_kept_beside_those_that_are_made() -> None:
     given_key = UUID(int=1)
-    ((first, second, third),) = batches([NewRecord("a"), NewRecord("b", given_key), NewRecord("c")])
+    ((first, second, third),) = batched([NewRecord("a"), NewRecord("b", given_key), NewRecord("c")])
     assert second.uuid == given_key
     assert first.uuid < third.uuid
     assert {first.uuid.version, third.uuid.version} == {7}
@@ -167,5 +180,5 @@ def test_batches_are_made_on_demand() -> None:
             read += 1
             yield NewRecord("x")
 
-    next(iter(batches(endless())))
-    assert read <= BATCH_RECORDS + 1
+    batched(endless(), is_first_enough=True)
+    assert read <= 2 * BATCH_RECORDS + 1

@@ -16,6 +16,7 @@ from netvision_api.settings import Settings
 from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
 from netvision_cli.inputs import NewRecord, read_file, read_lines
+from netvision_cli.options import InputFormat
 from tests.cli.commands import invoke, netvision, on_terminal
 from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
@@ -94,6 +95,19 @@ def test_add_of_nothing_stores_nothing(service: str, database: AnyDatabase) -> N
         ("no-ending", "[1]\n", ["[1]"]),
         ("array.json", '["one", {"text": "t\\nwo"}, {"uuid": null, "text": ""}]', ["one", "t\nwo", ""]),
         ("none.json", "[]", []),
+        ("one.json", '{"text": "one"}', ["one"]),
+        ("text.json", '"one"', ["one"]),
+        ("table.tsv", 'uuid\ttext\n\t"a, b"\n', ["a, b"]),
+        *[
+            (f"bom{name}", f"\ufeff{content}", ["one"])
+            for name, content in (
+                (".txt", "one"),
+                (".json", '["one"]'),
+                (".ndjson", '"one"'),
+                (".csv", "text\none\n"),
+                (".tsv", "text\none\n"),
+            )
+        ],
         ("lines.ndjson", '{"text": "one"}\n\n"t\\two"\n', ["one", "t\two"]),
         ("lines.jsonl", '"one"', ["one"]),
         ("table.csv", 'text\none\n"two\nlines, and a ""word"""\n', ["one", 'two\nlines, and a "word"']),
@@ -134,7 +148,7 @@ def test_add_stores_what_a_file_holds(service: str, http: httpx.Client, tmp_path
     ("name", "content"),
     [
         ("bad.txt", b"caf\xe9\n"),
-        ("bad.json", b'{"text": "one"}'),
+        ("bad.json", b'{"texts": "one"}'),
         ("truncated.json", b'["one"'),
         ("deep.json", b"[" * 100_000),
         ("unknown.json", b'[{"text": "one", "colour": "red"}]'),
@@ -162,6 +176,83 @@ def test_a_bad_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     done = invoke(NOWHERE, "add", "--file", str(file))
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith(f"Error: {file} holds neither texts nor records")
+
+
+@pytest.mark.parametrize("ending", ["dat", "xlsx"])
+def test_a_file_of_an_unknown_ending_is_refused_with_the_known_ones(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"words.{ending}"
+    file.write_bytes(b"one")
+    with pytest.raises(
+        UsageError, match=r"\.txt, \.json, \.ndjson, \.jsonl, \.csv, \.tsv; name its format with --format"
+    ):
+        list(read_file(file))
+    assert list(read_file(file, InputFormat.TEXT)) == [NewRecord("one")]
+
+
+def test_names_of_unknown_members_are_escaped(tmp_path: Path) -> None:
+    file = tmp_path / "unknown.json"
+    file.write_text(json.dumps([{"text": "one", "\x1b[31mred\u202e": 1}], ensure_ascii=False))
+    done = invoke(NOWHERE, "add", "--file", str(file))
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert r"\x1b[31mred\u202e" in done.err
+    assert "\x1b" not in done.err
+
+
+@on_sqlite
+def test_several_files_are_stored_and_none_of_them_if_one_is_bad(
+    service: str, http: httpx.Client, database: AnyDatabase, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("".join(f"{number}\n" for number in range(1500)))
+    second.write_bytes(b"caf\xe9")
+    arguments = ("add", "--file", str(first), "--file", str(second))
+    assert (invoke(service, *arguments).code, database.count()) == (2, 0)
+    second.write_bytes(b"1500")
+    assert (invoke(service, *arguments).code, sorted(map(int, texts_of(http)))) == (0, list(range(1501)))
+    assert invoke(service, "add", "--file", str(first), "--file", f"{tmp_path}/./first.txt").code == 2
+
+
+@on_sqlite
+def test_a_file_is_stored_once_however_often_it_is_added_until_it_is_written_again(
+    service: str, http: httpx.Client, database: AnyDatabase, tmp_path: Path
+) -> None:
+    file = tmp_path / "words.txt"
+    words = [f"word {number}" for number in range(2500)]
+    file.write_text("\n".join(words))
+    first = invoke(service, "add", "--file", str(file))
+    assert {UUID(line).version for line in first.lines} == {7}
+    http.delete(f"/{first.lines[2000]}")
+    assert invoke(service, "add", "--file", str(file)) == first
+    assert texts_of(http) == words
+    file.write_text("\n".join([*words, "another"]))
+    assert invoke(service, "add", "--file", str(file)).code == 0
+    assert database.count() == 5001
+
+
+@on_sqlite
+@pytest.mark.parametrize("format_", ["json", "ndjson", "csv"])
+def test_add_and_get_and_delete_take_what_list_prints_in_every_format(
+    service: str, http: httpx.Client, database: AnyDatabase, format_: str
+) -> None:
+    stored(http, "a\tb", "c\nd", "e")
+    records = http.get("/all").json()
+    printed = invoke(service, "list", "--format", format_).out
+    assert invoke(service, "get", "-", given=printed).out == invoke(service, "list").out
+    deleted = invoke(service, "delete", "-", "--format", "ndjson", given=printed)
+    assert ([json.loads(line) for line in deleted.lines], database.count()) == (records, 0)
+    seen = invoke(service, "add", "-", given=printed)
+    assert (seen.code, http.get("/all").json()) == (0, records)
+    assert f"standard input is read as {format_}" in seen.err
+    named = invoke(service, "add", "-", "--format", format_, given=b"\xef\xbb\xbf" + printed.encode())
+    assert (named.code, named.err, http.get("/all").json()) == (0, "", records)
+
+
+@on_sqlite
+def test_lines_that_look_like_json_are_texts_unless_list_prints_them(service: str, http: httpx.Client) -> None:
+    lines = ['{"text":"one"}', "[", '"two"', "uuid,text,more"]
+    assert invoke(service, "add", "-", given="\ufeff" + "\n".join(lines)).code == 0
+    assert invoke(service, "add", "-", "--format", "text", given="uuid,text\n").code == 0
+    assert texts_of(http) == [*lines, "uuid,text"]
 
 
 @on_sqlite
@@ -205,6 +296,8 @@ def test_an_added_uuid_is_kept_and_may_be_repeated_with_the_same_text_alone(
         ["--uuid", ABSENT, "--file", "x.txt"],
         ["--uuid", "x", "one"],
         ["--file", "absent.txt"],
+        ["one", "--format", "json"],
+        ["one", "--wait", "soon"],
         ["one", "--timeout", "soon"],
         ["one", "--colour"],
         ["one", "--token-file", "absent.txt"],

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from netvision_cli.output import discard_stdout
+from netvision_cli.streams import discard_stdout, print_data
 from netvision_cli.swarm.panel import Screen
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.workload import Workload
@@ -33,7 +33,7 @@ class Lines:
         try:
             self.print(end, max(0.0, round(end.until - self.until, 1)))
             if self.as_json:
-                print(json.dumps({"summary": summary}), flush=True)
+                print_data(f"{json.dumps({'summary': summary})}\n", flush=True)
         except BrokenPipeError:
             discard_stdout()
 
@@ -41,7 +41,7 @@ class Lines:
         """Print how many records were deleted since the line before."""
         deleted, self.total = now.deleted - self.total, now.deleted
         with self.screen.hidden():
-            print((json_line if self.as_json else text_line)(now, deleted, seconds), flush=True)
+            print_data(f"{(json_line if self.as_json else text_line)(now, deleted, seconds)}\n", flush=True)
 
 
 def json_line(now: Snapshot, deleted: int, seconds: float) -> str:
