@@ -103,8 +103,7 @@ def add(
     from netvision_cli.storing import add_records
 
     records = read_source(texts or [], source)
-    how_to_go_on = "the same command goes on from there" if source.file else "store what follows them"
-    run(connection, lambda client: add_records(client, records, source.wait, how_to_go_on))
+    run(connection, lambda client: add_records(client, records, source))
 
 
 @app.command(

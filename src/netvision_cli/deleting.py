@@ -8,7 +8,7 @@ from uuid import UUID
 from netvision_cli.client import MAX_PAGE, Client, Record
 from netvision_cli.errors import NotFound
 from netvision_cli.options import Format
-from netvision_cli.output import existing, progress, report_absent, reporting, write
+from netvision_cli.output import existing, progress, report_absent, reporting, were, write
 
 CONCURRENT_DELETES = 32
 
@@ -40,7 +40,7 @@ async def delete_records(client: Client, keys: Iterable[UUID] | None, format_: F
 
     with (
         progress("deleted", total) as advance,
-        reporting(lambda: f"{count} {'record was' if count == 1 else 'records were'} deleted before that"),
+        reporting(lambda: f"{were(count, 'record')} deleted before that"),
     ):
         await write(counted(), format_)
     report_absent(absent)

@@ -120,7 +120,7 @@ def read_file(path: Path, format_: InputFormat | None = None) -> Iterator[NewRec
 def read_standard_input(format_: InputFormat | None) -> Iterator[NewRecord]:
     """Read standard input in a format, by default lines of text, or records if they are as `list` prints them."""
     with reading(STDIN_NAME):
-        file = without_bom(standard_input())
+        file = without_bom(standard_input("texts"))
         if format_ is None and (format_ := find_format(file.peek())) is not InputFormat.TEXT:
             print_status(f"standard input is read as {format_}; --format text stores its lines as they are")
         yield from READERS[format_](file, STDIN_NAME)
@@ -149,8 +149,10 @@ def reading(name: str) -> Iterator[None]:
         raise UsageError(msg) from error
 
 
-def standard_input() -> BufferedReader:
+def standard_input(wanted: str) -> BufferedReader:
     """Return standard input with a buffer of its own: a thread may hold its lock when the process ends."""
+    if sys.stdin.isatty():
+        print_status(f"type {wanted}, one per line; end with Ctrl-D")
     return BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
@@ -236,7 +238,7 @@ def read_uuids(arguments: Iterable[str]) -> Iterator[UUID]:
         yield from map(parse_uuid, arguments)
         return
     with reading(STDIN_NAME):
-        file = without_bom(standard_input())
+        file = without_bom(standard_input("uuids"))
         if (format_ := find_format(file.peek())) is not InputFormat.TEXT:
             yield from (record.uuid for record in READERS[format_](file, STDIN_NAME) if record.uuid)
             return

@@ -34,6 +34,7 @@ class InputFormat(StrEnum):
 
 
 ConnectionOption = partial(Option, group="Connection")
+WAIT_SECONDS = 30.0
 PATH = Notation(parse=Path, format=str, metavar="PATH")
 DURATION = Notation(parse=parse_positive_duration, format=format_duration, metavar="DURATION")
 
@@ -74,6 +75,10 @@ class TextSource:
         float | None,
         Option("How long to wait for a server that is away; by default 30s once a batch is stored.", **DURATION),
     ] = None
+
+    def patience(self, *, is_started: bool) -> float:
+        """Return how many seconds to wait for a server that is away."""
+        return self.wait if self.wait is not None else WAIT_SECONDS if is_started else 0.0
 
 
 def read_token(path: Path) -> str:

@@ -108,9 +108,9 @@ def report_absent(absent: list[UUID]) -> None:
 
 
 @contextmanager
-def progress(action: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(action: str, total: int | None = None, *, is_shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Show on a terminal how many records are done, of how many if that is known; yields the function that counts."""
-    if not sys.stderr.isatty():
+    if not (is_shown and sys.stderr.isatty()):
         yield lambda _count: None
         return
     from rich.console import Console
@@ -123,6 +123,11 @@ def progress(action: str, total: int | None = None) -> Iterator[Callable[[int], 
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(action, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def were(count: int, noun: str) -> str:
+    """Return a number of things with the verb, as in `1 text was` or `2 texts were`."""
+    return f"{count} {noun} was" if count == 1 else f"{count} {noun}s were"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from itertools import count
@@ -12,35 +13,41 @@ from netvision_cli.client import Client, Record
 from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, Refused
 from netvision_cli.inputs import NewRecord
 from netvision_cli.keys import Run
-from netvision_cli.output import progress, reporting
+from netvision_cli.options import TextSource
+from netvision_cli.output import progress, reporting, were
 from netvision_cli.reading import read_batches
 from netvision_cli.streams import print_data
 
 BATCH_RECORDS = 1000
 BATCH_CHARACTERS = 2**20
 ATTEMPTS = 5
-WAIT_SECONDS = 30.0
+HOW_TO_GO_ON = {True: "repeat the command to go on", False: "to go on, skip them in the input"}
+"""The next step after texts of a file are stored, and after others are."""
+
 INITIAL_BACKOFF_SECONDS = 0.05
 MAX_BACKOFF_SECONDS = 5.0
 TOO_LARGE = frozenset({"batch-too-large", "body-too-large"})
 
 
-async def add_records(client: Client, records: Iterable[NewRecord], wait: float | None, how_to_go_on: str) -> None:
+async def add_records(client: Client, records: Iterable[NewRecord], source: TextSource) -> None:
     """Store records in batches, and print their uuids as soon as they are stored.
 
-    A server that is away is waited for, for `wait` seconds; None waits only after the first batch.
+    A server that is away is waited for as long as the source says, by default only after the first batch.
     """
-    stored = 0
+    is_typed = sys.stdin.isatty() and not source.file
+    stored = under_way = 0
 
     def so_far() -> str:
-        texts = f"{stored} {'text was' if stored == 1 else 'texts were'} stored before that"
-        return f"{texts}; {how_to_go_on}" if stored else texts
+        done = f"{were(stored, 'text')} stored before that"
+        done += f", and {under_way} more may be" if under_way else ""
+        return f"{done}; {HOW_TO_GO_ON[bool(source.file)]}" if stored else done
 
-    with progress("stored") as advance, reporting(so_far):
+    with progress("stored", is_shown=not is_typed) as advance, reporting(so_far):
         async with aclosing(batches(records)) as read:
             async for batch in read:
-                await store(client, batch, (WAIT_SECONDS if stored else 0.0) if wait is None else wait)
-                stored += len(batch)
+                under_way = len(batch)
+                await store(client, batch, source.patience(is_started=stored > 0))
+                stored, under_way = stored + under_way, 0
                 advance(len(batch))
                 print_data("".join(f"{record.uuid}\n" for record in batch), flush=True)
 
