@@ -6,7 +6,7 @@ The client is imported by the commands that need it, so that help appears at onc
 import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -288,9 +288,24 @@ def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, No
 
     async def connected() -> None:
         async with Client(connection.url, token=connection.bearer, timeout=connection.timeout) as client:
-            await call(client)
+            try:
+                await call(client)
+            except ServerError as error:
+                await add_reason(client, error)
+                raise
 
     asyncio.run(connected())
+
+
+async def add_reason(client: "Client", error: ServerError) -> None:
+    """Add to the message of an error why the server is not ready, with what to do about it, unless it says so."""
+    from netvision_cli.transport.responses import quote
+
+    with suppress(NetvisionError):
+        reason = quote((await client.readiness()).reason or "")
+        if reason not in str(error):
+            # The message of an exception is its arguments; the exception itself keeps its class and exit status.
+            error.args = (f"{error}; it is not ready: {reason}",)
 
 
 def require_terminal(statement: str) -> None:

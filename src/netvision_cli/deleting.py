@@ -40,7 +40,7 @@ async def delete_records(client: Client, keys: Iterable[UUID] | None, format_: F
 
     with (
         progress("deleted", total) as advance,
-        reporting(lambda: f"{were(count, 'record')} deleted before that"),
+        reporting(lambda: f"{were(count, 'record')} deleted before that" if count else ""),
     ):
         await write(counted(), format_)
     report_absent(absent)

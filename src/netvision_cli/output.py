@@ -6,6 +6,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
+from shutil import get_terminal_size
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,17 @@ def table_row(record: Record, _count: int) -> str:
     return f"{record.uuid}  {escape(record.text)}\n"
 
 
+def cut(line: str) -> str:
+    """Cut a line to the width of the terminal."""
+    width = get_terminal_size().columns
+    if len(line) <= width and line.isascii():
+        return line
+    from rich.cells import cell_len, set_cell_size
+
+    text = line.removesuffix("\n")
+    return line if cell_len(text) <= width else f"{set_cell_size(text, width - 1).rstrip()}…\n"
+
+
 def text_row(record: Record, _count: int) -> str:
     """Format a record for a pipe."""
     return f"{record.uuid}\t{escape(record.text)}\n"
@@ -84,6 +96,7 @@ ROWS: dict[Format, Callable[[Record, int], str]] = {
 TERMINAL_ROWS: dict[Format, Callable[[Record, int], str]] = ROWS | {
     Format.JSON: lambda record, count: escape_json(json_row(record, count)),
     Format.NDJSON: lambda record, count: escape_json(ndjson_row(record, count)),
+    Format.TABLE: lambda record, count: cut(table_row(record, count)),
     Format.CSV: lambda record, count: csv_row(Record(record.uuid, escape(record.text)), count),
 }
 
@@ -126,19 +139,19 @@ def progress(action: str, total: int | None = None, *, is_shown: bool = True) ->
 
 
 def were(count: int, noun: str) -> str:
-    """Return a number of things with the verb, as in `1 text was` or `2 texts were`."""
+    """Return a number of things with the verb, as in `1 text was`."""
     return f"{count} {noun} was" if count == 1 else f"{count} {noun}s were"
 
 
 @contextmanager
 def reporting(so_far: Callable[[], str]) -> Iterator[None]:
-    """Add to the message of an error, or of an interruption, how much was done before."""
+    """Add to the message of an error, or of an interruption, what was done before, if anything was."""
     try:
         yield
     except CancelledError as error:
-        msg = f"interrupted; {so_far()}"
+        msg = "; ".join(filter(None, ["interrupted", so_far()]))
         raise Interrupted(msg) from error
     except NetvisionError as error:
         # The message of an exception is its arguments; the exception itself keeps its class and exit status.
-        error.args = (f"{error}; {so_far()}",)
+        error.args = ("; ".join(filter(None, [str(error), so_far()])),)
         raise

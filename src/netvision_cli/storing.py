@@ -38,7 +38,7 @@ async def add_records(client: Client, records: Iterable[NewRecord], source: Text
     stored = under_way = 0
 
     def so_far() -> str:
-        done = f"{were(stored, 'text')} stored before that"
+        done = f"{were(stored, 'text')} stored before that" if stored or under_way else ""
         done += f", and {under_way} more may be" if under_way else ""
         return f"{done}; {HOW_TO_GO_ON[bool(source.file)]}" if stored else done
 
@@ -46,7 +46,11 @@ async def add_records(client: Client, records: Iterable[NewRecord], source: Text
         async with aclosing(batches(records)) as read:
             async for batch in read:
                 under_way = len(batch)
-                await store(client, batch, source.patience(is_started=stored > 0))
+                try:
+                    await store(client, batch, source.patience(is_started=stored > 0))
+                except NetvisionError:
+                    under_way = 0
+                    raise
                 stored, under_way = stored + under_way, 0
                 advance(len(batch))
                 print_data("".join(f"{record.uuid}\n" for record in batch), flush=True)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import threading
+from collections.abc import Iterator
 from io import BytesIO, StringIO
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -17,13 +18,20 @@ from netvision_cli.cli import app
 from netvision_cli.errors import UsageError
 from netvision_cli.inputs import NewRecord, read_file, read_lines
 from netvision_cli.options import InputFormat
-from tests.cli.commands import invoke, netvision, on_terminal
+from tests.cli.commands import http_answer, invoke, netvision, on_terminal, raw_server
 from tests.databases import AnyDatabase, on_sqlite
 from tests.servers import served
 
 ABSENT = "0192f0c4-5c5e-7000-8000-000000000001"
 BESIDE = "0192f0c4-5c5e-7000-8000-000000000002"
 NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def migrationless(empty_database: AnyDatabase) -> Iterator[str]:
+    """The URL of a service without a schema."""
+    with served(Settings(database_url=empty_database.url, port=0, migrate=False)) as url:
+        yield url
 
 
 def texts_of(http: httpx.Client) -> list[str]:
@@ -488,7 +496,7 @@ def test_delete_of_everything_requires_confirmation_on_a_terminal(
     keys = stored(http, "a", "b")
     code, shown = on_terminal(service, "delete", "--all", typed="n\n")
     assert (code != 0, database.count()) == (True, 2)
-    assert "This deletes every record" in shown
+    assert f"This deletes every record at {service}, 2 of them. Go on? [y/N]" in shown
     code, shown = on_terminal(service, "delete", "--all", typed="y\n")
     assert (code, database.count()) == (0, 0)
     assert all(key in shown for key in keys)
@@ -526,6 +534,21 @@ def test_two_that_delete_everything_share_the_work(service: str, http: httpx.Cli
     assert (len(lines), len(set(lines)), database.count()) == (400, 400, 0)
 
 
+@on_sqlite
+def test_an_error_of_a_deletion_says_how_many_records_are_deleted(http: httpx.Client) -> None:
+    (key,) = stored(http, "a")
+    keys = iter([key])
+
+    def answer(_request: bytes) -> bytes:
+        known = next(keys, None)
+        return http_answer("200 OK", http.get(f"/{known}").text) if known else http_answer("500 Oops")
+
+    with raw_server(answer, keeps=True) as server:
+        done = invoke(server.url, "delete", key, ABSENT)
+    assert (done.code, done.out) == (1, f"{key}\ta\n")
+    assert "1 record was deleted before that" in done.err
+
+
 # --- status
 
 
@@ -549,3 +572,20 @@ def test_status_of_a_server_that_is_not_ready_gives_the_reason(empty_database: A
     assert (done.code, done.out) == (1, "")
     assert "netvision-api db upgrade" in done.err
     assert done.err.count("\n") == 1
+
+
+@on_sqlite
+def test_status_is_printed_as_json(service: str) -> None:
+    done = invoke(service, "status", "--json")
+    state = json.loads(done.out)
+    assert (done.code, state["url"], state["status"], state["reason"]) == (0, service, "ready", None)
+    assert state["milliseconds"] > 0
+    assert state["version"]
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["get", ABSENT], ["add", "x"], ["delete", "--all", "--yes"]])
+def test_every_command_passes_on_what_makes_a_server_ready(migrationless: str, arguments: list[str]) -> None:
+    done = invoke(migrationless, *arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "run `netvision-api db upgrade`" in done.err
+    assert "may be" not in done.err
