@@ -10,7 +10,7 @@ from netvision_cli.errors import NotFound
 from netvision_cli.options import Format
 from netvision_cli.output import existing, progress, report_absent, reporting, were, write
 
-CONCURRENT_DELETES = 32
+CONCURRENT_DELETES = 64
 
 
 async def count_records(client: Client) -> int:

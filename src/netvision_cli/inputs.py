@@ -121,9 +121,10 @@ def read_standard_input(format_: InputFormat | None) -> Iterator[NewRecord]:
     """Read standard input in a format, by default lines of text, or records if they are as `list` prints them."""
     with reading(STDIN_NAME):
         file = without_bom(standard_input("texts"))
-        if format_ is None and (format_ := find_format(file.peek())) is not InputFormat.TEXT:
-            print_status(f"standard input is read as {format_}; --format text stores its lines as they are")
-        yield from READERS[format_](file, STDIN_NAME)
+        found = format_ or find_format(file.peek())
+        if found not in {format_, InputFormat.TEXT}:
+            print_status(f"standard input is read as {found}; --format text stores its lines as they are")
+        yield from READERS[found](file, STDIN_NAME)
 
 
 def format_by_ending(path: Path) -> InputFormat:
@@ -153,7 +154,8 @@ def standard_input(wanted: str) -> BufferedReader:
     """Return standard input with a buffer of its own: a thread may hold its lock when the process ends."""
     if sys.stdin.isatty():
         print_status(f"type {wanted}, one per line; end with Ctrl-D")
-    return BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+    buffer: Any = sys.stdin.buffer
+    return BufferedReader(getattr(buffer, "raw", buffer))
 
 
 def without_bom(file: BufferedReader) -> BufferedReader:

@@ -130,8 +130,8 @@ def progress(action: str, total: int | None = None, *, is_shown: bool = True) ->
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     of = "" if total is None else f" of {total}"
-    columns = (SpinnerColumn(), TextColumn(f"{action} {{task.completed}}{of} records"), TimeElapsedColumn())
-    columns += () if total is None else (BarColumn(),)
+    bars = () if total is None else (BarColumn(),)
+    columns = (SpinnerColumn(), TextColumn(f"{action} {{task.completed}}{of} records"), *bars, TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(action, total=total)

@@ -12,7 +12,7 @@ from netvision_cli.swarm.comparison import BETTER, NEUTRAL, NOISE, WORSE, change
 from netvision_cli.swarm.latency import Calls
 from netvision_cli.swarm.noise import spread
 from netvision_cli.swarm.snapshot import Snapshot
-from tests.cli.commands import invoke, netvision
+from tests.cli.commands import http_answer, invoke, netvision, raw_server
 from tests.cli.test_panel import histogram, snapshot
 from tests.cli.test_thresholds import SUMMARY
 from tests.databases import on_sqlite
@@ -129,3 +129,25 @@ def test_odd_numbers_are_refused_before_the_run(tmp_path: Path, number: str) -> 
 def test_a_file_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> None:
     done = invoke("http://127.0.0.1:1", "swarm", "--wait", "1h", "--compare", str(tmp_path / "absent"))
     assert (done.code, done.out) == (2, "")
+
+
+def test_what_an_earlier_run_wrote_is_escaped(tmp_path: Path) -> None:
+    file = tmp_path / "earlier.jsonl"
+    hostile = dict.fromkeys(("command", "client", "server", "machine", "verdict"), "\x1b[31mred\u202e")
+    file.write_text(json.dumps({"summary": SUMMARY | hostile}))
+    shown = compare(read_summary(file), SUMMARY)
+    assert r"\x1b[31mred\u202e" in shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
+def test_what_a_server_calls_itself_is_escaped_in_the_summary() -> None:
+    hostile = json.dumps({"status": "ready", "version": "\x1b[31m1", "database": "\u202ered"})
+
+    def answer(request: bytes) -> bytes:
+        ready = http_answer("200 OK", hostile)
+        return ready if b"/health/ready" in request else http_answer("200 OK", "[]")
+
+    with raw_server(answer) as server:
+        done = invoke(server.url, "swarm", "--duration", "100ms", "--wait", "0s")
+    assert r"netvision \x1b[31m1, \u202ered" in done.err
+    assert not {"\x1b", "\u202e"} & set(done.err)

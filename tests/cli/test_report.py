@@ -278,6 +278,13 @@ def test_a_report_replaces_what_was_there(tmp_path: Path, held: str) -> None:
     assert path.read_text() == "short"
 
 
+def test_a_new_report_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    with closing(ResultFile(path)) as file:
+        file.write("short")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 @on_sqlite
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
 @pytest.mark.parametrize(("fail_if", "code"), [("lost>0", 1), ("deleted>0", 99)])

@@ -58,9 +58,7 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     command = command_line(program, *([connection] if program == "swarm" else []), options)
     report_file = ResultFile(options.report) if options.report else None
     with closing(report_file) if report_file else nullcontext(), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(
-            swarm(connection, options, RunContext(command, show_url(connection.url), earlier, report_file))
-        )
+        runner.run(swarm(connection, options, RunContext(command, show_url(connection.url), earlier, report_file)))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netvision_cli.errors import UsageError
+from netvision_cli.escaping import escape
 from netvision_cli.swarm.colors import BAD, GOOD, WARNING, Paint, plain
 from netvision_cli.swarm.tally import ACCOUNT_FIELDS, FIELDS_BY_ROLE, Role
 from netvision_cli.swarm.thresholds import RATE, UNITS, metrics
@@ -37,7 +38,7 @@ def read_summary(path: Path) -> dict[str, Any]:
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         msg = f"{path} does not end with the summary of a run; netvision swarm --json > run.jsonl writes one"
         raise UsageError(msg) from error
-    return dict(summary)
+    return {name: escape(value) if isinstance(value, str) else value for name, value in summary.items()}
 
 
 @dataclass(frozen=True, slots=True)

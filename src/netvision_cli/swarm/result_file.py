@@ -12,11 +12,11 @@ class ResultFile:
     """An open file that keeps what it holds until it is written."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or create it; raises UsageError if it cannot be written."""
+        """Open the file, or create it for its owner alone; raises UsageError if it cannot be written."""
         self.path = path
         self.is_new = not path.exists()
         try:
-            self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "w", encoding="utf-8")
+            self.file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8")
         except OSError as error:
             msg = f"cannot write to {path} ({error.strerror})"
             raise UsageError(msg) from error

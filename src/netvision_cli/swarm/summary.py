@@ -9,6 +9,7 @@ from typing import Any
 
 from netvision_cli import __version__
 from netvision_cli.client import Readiness
+from netvision_cli.escaping import escape
 from netvision_cli.swarm.colors import BAD, GOOD, WARNING, Paint, plain
 from netvision_cli.swarm.history import BUSY_SHARE
 from netvision_cli.swarm.latency import TIMES
@@ -61,7 +62,7 @@ def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = 
         "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": info.command,
         "client": f"netvision {__version__}, Python {platform.python_version()}",
-        "server": f"netvision {server.version}, {server.database}" if server else "unknown",
+        "server": escape(f"netvision {server.version}, {server.database}") if server else "unknown",
         "machine": machine(),
         "calls": calls,
         **({"response": timed_only(response)} if response else {}),
