@@ -154,7 +154,7 @@ def test_every_listed_setting_exists() -> None:
 
 
 def test_every_option_of_the_swarm_is_listed_and_every_listed_one_exists() -> None:
-    of_swarm = offered_options("netvision_cli", "swarm") - offered_options("netvision_cli", "status")
+    of_swarm = offered_options("netvision_cli", "swarm") - offered_options("netvision_cli", "list")
     assert "--producers" in of_swarm
     assert code(table_after("docs/swarm.md", "## Options")) == of_swarm
 

@@ -99,8 +99,8 @@ def add(
     connection: Connection,
 ) -> None:
     """Store texts and print their uuids, one per line."""
+    from netvision_cli.adding import add_records
     from netvision_cli.inputs import read_source
-    from netvision_cli.storing import add_records
 
     records = read_source(texts or [], source)
     run(connection, lambda client: add_records(client, records, source))

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netvision_cli.adding import batches
 from netvision_cli.client import Record
 from netvision_cli.inputs import NewRecord
 from netvision_cli.keys import BATCH_BITS, FIRST_SWARM, MAX_BATCH, RUN_BITS, SWARM_RUN_BITS, Run
-from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS, batches
+from netvision_cli.storing import BATCH_CHARACTERS, BATCH_RECORDS
 from netvision_cli.swarm.options import parse_range
 from netvision_cli.units import parse_duration
 
