@@ -119,6 +119,13 @@ def typecheck(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities of everything that an installation brings; this needs the network."""
+    session.install(".", "pip-audit")
+    session.run("pip-audit", "--local", "--skip-editable", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel and the source distribution, check both, and try the wheel in an environment without the rest."""
     session.install("build", "twine")
