@@ -6,19 +6,20 @@ of a run that are the same after a while belong to one that is dead, or that was
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from netvision_cli.client import MAX_PAGE, Client, Record
+from netvision_cli.client import Client, Record
 from netvision_cli.errors import NotFound
 from netvision_cli.keys import FIRST_SWARM, Run
 from netvision_cli.options import Connection
 from netvision_cli.output import print_status, progress
 
 CONCURRENT_DELETES = 16
+DELETES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,7 @@ async def clean(connection: Connection, watch_seconds: float) -> None:
                 if await traces_of(client, run) != traces:
                     print_status(f"left the records of {described(run)}, which is running")
                     continue
-                count = 0
-                async for page in pages(client, run):
-                    deleted = await delete(client, page)
-                    count += deleted
-                    advance(deleted)
+                count = await delete_run(client, run, advance)
                 print_status(f"deleted {count:,} records of {described(run)}")
 
 
@@ -78,7 +75,7 @@ CLOCK_SKEW = 86_400_000
 
 
 async def find_runs(client: Client) -> dict[Run, Traces]:
-    """Read all records, and return what is stored of each run."""
+    """Read the records after the first that can be a swarm's, and return what is stored of each run."""
     found: dict[Run, Traces] = {}
     async with aclosing(client.stream(after=FIRST_SWARM)) as records:
         async for record in records:
@@ -90,23 +87,35 @@ async def find_runs(client: Client) -> dict[Run, Traces]:
 async def traces_of(client: Client, run: Run) -> Traces | None:
     """Return what is stored of a run now; None if it is nothing."""
     traces = None
-    async for page in pages(client, run):
-        for key in page:
+    async with aclosing(keys_of(client, run)) as keys:
+        async for key in keys:
             traces = (traces or Traces(0, key, key)).with_key(key)
     return traces
 
 
-async def pages(client: Client, run: Run) -> AsyncIterator[list[UUID]]:
-    """Yield the keys of a run, page by page."""
-    after, is_more = run.floor, True
-    while is_more:
-        records = await client.page(MAX_PAGE, after)
-        yield [record.uuid for record in records if run_of(record) == run]
-        is_more = len(records) == MAX_PAGE and records[-1].uuid < run.ceiling
-        after = records[-1].uuid if records else after
+async def keys_of(client: Client, run: Run) -> AsyncGenerator[UUID, None]:
+    """Yield the stored keys of a run."""
+    async with aclosing(client.stream(after=run.floor)) as records:
+        async for record in records:
+            if record.uuid > run.ceiling:
+                return
+            if run_of(record) == run:
+                yield record.uuid
 
 
-async def delete(client: Client, keys: list[UUID]) -> int:
+async def delete_run(client: Client, run: Run, advance: Callable[[int], None]) -> int:
+    """Delete the records of a run; return how many there were."""
+    count, waiting = 0, []
+    async with aclosing(keys_of(client, run)) as keys:
+        async for key in keys:
+            waiting.append(key)
+            if len(waiting) == DELETES_AT_ONCE:
+                count += await delete(client, waiting, advance)
+                waiting.clear()
+    return count + await delete(client, waiting, advance)
+
+
+async def delete(client: Client, keys: list[UUID], advance: Callable[[int], None]) -> int:
     """Delete records, several at a time; return how many were there."""
     waiting = iter(keys)
     deleted = 0
@@ -117,6 +126,7 @@ async def delete(client: Client, keys: list[UUID]) -> int:
             with suppress(NotFound):
                 await client.remove(key)
                 deleted += 1
+                advance(1)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(CONCURRENT_DELETES):

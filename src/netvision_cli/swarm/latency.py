@@ -22,6 +22,8 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 TIMES = PERCENTILES | {"max": 1.0}
 """The durations that are shown of each kind of call, and the share of the calls that took no longer."""
 
+TIMES_BY_IMPORTANCE = ("p50", "p99", "max", "p95", "p99.9")
+
 MAIN_TIMES = {name: share for name, share in TIMES.items() if name != "p99.9"}
 """Those that the panel and the drawings have room for."""
 

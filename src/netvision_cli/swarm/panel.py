@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netvision_cli.swarm.history import BUSY_SHARE, MINUTE, History
-from netvision_cli.swarm.latency import CALL_KINDS, TIMES
+from netvision_cli.swarm.latency import CALL_KINDS, TIMES, TIMES_BY_IMPORTANCE
 from netvision_cli.swarm.plots import format_number
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, Role
@@ -34,7 +34,16 @@ TITLE = "netvision swarm"
 FRAME_COLUMNS, FRAME_ROWS = 4, 2
 NAME_WIDTH, COLUMN_WIDTH = 8, 9
 MANY = 1_000_000
-COLUMNS_BY_IMPORTANCE = ("now/s", "p50", "p99", "errors", "max", "p95", "avg/s", "p99.9", "retries", "count")
+COLUMNS_BY_IMPORTANCE = (
+    "now/s",
+    *TIMES_BY_IMPORTANCE[:2],
+    "errors",
+    *TIMES_BY_IMPORTANCE[2:4],
+    "avg/s",
+    *TIMES_BY_IMPORTANCE[4:],
+    "retries",
+    "count",
+)
 COLUMNS = ("now/s", "avg/s", *TIMES, "errors", "retries", "count")
 
 NOW_SECONDS = 3
