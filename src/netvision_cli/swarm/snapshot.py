@@ -42,7 +42,8 @@ class Snapshot:
     def of(cls, workload: Workload) -> Self:
         """Take a snapshot of a workload, from its start until now."""
         elapsed, has_rate = workload.lifetime.elapsed, workload.options.rate is not None
-        outage = workload.caller.outages.current
+        outages = workload.caller.outages
+        outage = outages.current if workload.caller.has_responded else outages.failing
         return cls(
             until=elapsed,
             seconds=elapsed,
