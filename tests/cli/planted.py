@@ -41,7 +41,9 @@ class PlantedServer:
                 self.requests += 1
                 writer.write(self.respond(method, target, body))
                 await writer.drain()
-        except (CutError, asyncio.IncompleteReadError, ConnectionError):
+        except (CutError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return
+        finally:
             writer.transport.abort()
 
     def respond(self, method: str, target: str, body: bytes) -> bytes:
@@ -94,5 +96,5 @@ def planted(server: PlantedServer) -> Iterator[str]:
         listening.close()
         for task in asyncio.all_tasks(loop):
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
