@@ -28,12 +28,13 @@ Key = TypeVar("Key")
 Result = TypeVar("Result")
 
 
-class Pending(asyncio.Future[Result], Generic[Key, Result]):
-    """A key that waits for its result."""
+@dataclass(frozen=True, slots=True)
+class Pending(Generic[Key, Result]):
+    """A key that waits for its result, and until when its statement has to begin, by the event loop's clock."""
 
-    def __init__(self, key: Key) -> None:
-        super().__init__()
-        self.key = key
+    key: Key
+    result: asyncio.Future[Result]
+    deadline: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Batcher(Generic[Connection, Key, Result]):
         self.timeout = timeout
         self.max_concurrency = max_concurrency
         self.waiting: deque[Pending[Key, Result]] = deque()
+        self.timer: asyncio.TimerHandle | None = None
         self.workers: set[asyncio.Task[None] | None] = set()
         self.slow_workers: set[asyncio.Task[None] | None] = set()
         self.recoveries: set[asyncio.Task[None]] = set()
@@ -73,21 +75,21 @@ class Batcher(Generic[Connection, Key, Result]):
     async def submit(self, key: Key) -> Result:
         """Return the result for a key; raises NoConnectionError if its statement could not begin in time."""
         loop = asyncio.get_running_loop()
-        pending = Pending[Key, Result](key)
+        pending: Pending[Key, Result] = Pending(key, loop.create_future(), loop.time() + self.timeout)
         self.waiting.append(pending)
-        expiry = loop.call_later(self.timeout, self.expire, pending)
+        if self.timer is None:
+            self.timer = loop.call_at(pending.deadline, self.expire)
         # Every worker is slow, or there is none: two empty sets are equal, so this also starts the first one.
         if self.slow_workers >= self.workers:
             self.start_worker()
-        try:
-            return await pending
-        finally:
-            expiry.cancel()
+        return await pending.result
 
-    def expire(self, pending: Pending[Key, Result]) -> None:
-        """Fail a key whose statement has not begun."""
-        if pending in self.waiting and not pending.done():
-            pending.set_exception(NoConnectionError(self.timeout))
+    def expire(self) -> None:
+        """Fail the keys whose statement has not begun in time; the first in the queue is the next that is due."""
+        loop = asyncio.get_running_loop()
+        while self.waiting and self.waiting[0].deadline <= loop.time():
+            resolve(self.waiting.popleft(), NoConnectionError(self.timeout))
+        self.timer = loop.call_at(self.waiting[0].deadline, self.expire) if self.waiting else None
 
     def start_worker(self) -> None:
         """Start a worker if there is something to do and fewer run than may."""
@@ -122,7 +124,7 @@ class Batcher(Generic[Connection, Key, Result]):
         room = self.operation.max_batch_size
         while self.waiting:
             pending = self.waiting[0]
-            if not pending.done():
+            if not pending.result.done():
                 room -= self.operation.size_of(pending.key)
                 if batch and room < 0:
                     break
@@ -173,9 +175,9 @@ class Batcher(Generic[Connection, Key, Result]):
 
 def resolve(pending: Pending[Key, Result], outcome: Result | Exception) -> None:
     """Set the result or the error of a key, if its request still waits."""
-    if pending.done():
+    if pending.result.done():
         return
     if isinstance(outcome, Exception):
-        pending.set_exception(outcome)
+        pending.result.set_exception(outcome)
     else:
-        pending.set_result(outcome)
+        pending.result.set_result(outcome)
