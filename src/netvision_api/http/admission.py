@@ -1,7 +1,5 @@
 """How much a process takes on at a time: requests in flight, and bytes of request bodies and of responses in memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
 from litestar import Request
@@ -34,6 +32,8 @@ class Limit:
 class Share:
     """What one request has taken of a limit; if nobody else has anything, that may be any amount."""
 
+    __slots__ = ("amount", "limit")
+
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self.amount = 0
@@ -46,17 +46,6 @@ class Share:
             raise Problem(OVERLOADED, detail)
         self.limit.taken = others + amount
         self.amount = amount
-
-
-@contextmanager
-def share(limit: Limit, amount: int = 0) -> Iterator[Share]:
-    """Take a share, and give it back at the end."""
-    taken = Share(limit)
-    taken.resize(amount)
-    try:
-        yield taken
-    finally:
-        taken.resize(0)
 
 
 class AdmissionMiddleware:
@@ -76,27 +65,27 @@ class AdmissionMiddleware:
         if scope["path"] in PROBE_PATHS:
             await self.app(scope, receive, send)
             return
+        request, body, response = Share(self.requests), Share(self.bodies), Share(self.responses)
+
+        async def receive_counted() -> Any:  # noqa: ANN401 - a message
+            message: Any = await receive()
+            body.resize(body.amount + len(message.get("body", b"")))
+            if not message.get("more_body"):
+                request.resize(1)
+            return message
+
+        scope["state"]["response_share"] = response
         try:
             if cast("HTTPScope", scope)["method"] == "POST":
-                await self.admit_with_body(scope, receive, send)
+                await self.app(scope, receive_counted, send)
             else:
-                with share(self.requests, 1), share(self.responses) as scope["state"]["response_share"]:
-                    await self.app(scope, receive, send)
+                request.resize(1)
+                await self.app(scope, receive, send)
         except Problem as problem:
             await send_problem(problem, scope, send)
-
-    async def admit_with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the bytes of a body as they arrive, and the request when it is complete."""
-        with share(self.requests) as slot, share(self.bodies) as body:
-
-            async def receive_counted() -> Any:  # noqa: ANN401 - a message
-                message: Any = await receive()
-                body.resize(body.amount + len(message.get("body", b"")))
-                if not message.get("more_body"):
-                    slot.resize(1)
-                return message
-
-            await self.app(scope, receive_counted, send)
+        finally:
+            for share in (request, body, response):
+                share.resize(0)
 
 
 def expect_response(request: Request[Any, Any, Any], characters: int) -> None:
