@@ -34,7 +34,6 @@ def create_app(settings: Settings | None = None) -> Litestar:
     dependencies = {
         "check_readiness": ReadinessCheck(database),
         "metrics": metrics,
-        "records": RecordService(database, settings),
     }
 
     @asynccontextmanager
@@ -51,7 +50,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         on_app_init=[with_own_router],
         openapi_config=openapi_config(settings),
         # Not a dependency: Litestar resolves two of them in a task group, which takes a tenth of a POST's time.
-        state=State({"settings": settings, "is_draining": False}),
+        state=State({"settings": settings, "records": RecordService(database, settings), "is_draining": False}),
         logging_config=None,
         request_max_body_size=settings.max_body,
     )

@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from io import StringIO
 from typing import Any
 
@@ -18,7 +18,7 @@ from netvision_api.storage.models import Records, StoredRecord
 encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Format:
     """How records are rendered in one media type."""
 
@@ -28,6 +28,11 @@ class Format:
     tail: bytes
     render_rows: Callable[[Records], bytes]
     render_one: Callable[[StoredRecord], bytes]
+
+    @cached_property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a response in this format."""
+        return [(b"content-type", self.media_type.encode()), (b"vary", b"Accept")]
 
     def render_list(self, records: Records) -> bytes:
         """Render a list at once."""

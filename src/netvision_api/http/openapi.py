@@ -21,6 +21,7 @@ from litestar.openapi.spec import (
     OpenAPIResponse,
     OpenAPIType,
     Operation,
+    Parameter,
     RequestBody,
     Schema,
     SecurityRequirement,
@@ -106,8 +107,10 @@ UUID_SCHEMA = Schema(
     pattern=f"^({UUID_PATTERN})$",
     examples=[FIRST_UUID],
 )
-COUNT_OR_UUID = {"type": None, "one_of": [COUNT_SCHEMA, UUID_SCHEMA]}
-ONLY_UUID = {"pattern": UUID_SCHEMA.pattern, "examples": [FIRST_UUID]}
+KEY = Parameter(name="key", param_in="path", required=True, schema=Schema(one_of=[COUNT_SCHEMA, UUID_SCHEMA]))
+UUID_KEY = Parameter(name="key", param_in="path", required=True, schema=UUID_SCHEMA)
+AFTER = Parameter(name="after", param_in="query", schema=UUID_SCHEMA)
+"""The parameters: handlers take them from the request, because as arguments they would be validated twice."""
 
 NEW_RECORD_SCHEMA = Schema(
     type=OpenAPIType.OBJECT,
@@ -219,11 +222,22 @@ class PageOperation(RecordsOperation):
     """GET /{key}: the Link header of a full page leads to the next one."""
 
     def __post_init__(self) -> None:
-        """Describe the Link header."""
+        """Describe the parameters and the Link header."""
         super().__post_init__()
+        self.parameters = [KEY, AFTER]
         link = OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING), description='</{count}?after={last}>; rel="next"')
         for response in self.successes():
             response.headers = {**(response.headers or {}), "Link": link}
+
+
+@dataclass
+class DeleteOperation(RecordsOperation):
+    """DELETE /{key}: the key is a uuid."""
+
+    def __post_init__(self) -> None:
+        """Describe the parameter."""
+        super().__post_init__()
+        self.parameters = [UUID_KEY]
 
 
 def name_operation(handler: HTTPRouteHandler, method: HttpMethod | str, _path: object) -> str:

@@ -1,14 +1,15 @@
 """What uvicorn's HTTP protocol lacks: timeouts for reading and writing, limits of what waits, and exactly one Host."""
 
-from asyncio import CancelledError, TimerHandle
-from collections.abc import Mapping
+from asyncio import CancelledError, TimerHandle, Transport
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, cast
 
 from litestar.exceptions import LitestarException
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from netvision_api.http.connections import ConnectionLimit, max_connections
@@ -88,9 +89,20 @@ class Protocol(HttpToolsProtocol):
 
         What is sent stays in memory until the client takes it, and so long it counts for its request.
         """
+        head: Message | None = None
 
-        async def send_and_drain(message: Any) -> None:  # noqa: ANN401 - a message
-            await send(message)
+        async def send_and_drain(message: Message) -> None:
+            nonlocal head
+            if message["type"] == "http.response.start":
+                head = message
+                return
+            if head is None:
+                await send(message)
+            else:
+                with joined_writes(cycle):
+                    await send(head)
+                    await send(message)
+                head = None
             if self.flow.write_paused:
                 await self.flow.drain()
 
@@ -292,6 +304,42 @@ class Protocol(HttpToolsProtocol):
         content = encode(Problem(REQUEST_TIMEOUT, detail), id_)
         self.transport.write(plain(HTTPStatus.REQUEST_TIMEOUT, MEDIA_TYPE, content, {REQUEST_ID: id_}))
         self.close_after_input()
+
+
+class JoinedWrites:
+    """Stands for a transport, and keeps what is written to it for one write."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.parts: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        """Keep data."""
+        self.parts.append(data)
+
+    def close(self) -> None:
+        """Close the transport after the write."""
+        self.is_closed = True
+
+    def flush(self) -> None:
+        """Write everything at once."""
+        self.transport.writelines(self.parts)
+        if self.is_closed:
+            self.transport.close()
+
+
+@contextmanager
+def joined_writes(cycle: RequestResponseCycle) -> Iterator[None]:
+    """Write what a cycle sends in this context at once: uvicorn would send head and body in two packets."""
+    transport = cycle.transport
+    joined = JoinedWrites(transport)
+    cycle.transport = cast("Transport", joined)
+    try:
+        yield
+    finally:
+        cycle.transport = transport
+        joined.flush()
 
 
 def plain(
