@@ -160,7 +160,7 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
     """Listen on the address of the settings; raises StartupError or ConfigurationError if it cannot or must not."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        socket.getaddrinfo(settings.host, None)
+        socket.getaddrinfo(settings.host or None, 0)
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except socket.gaierror as error:
         msg = f"cannot listen on {settings.host} ({error.strerror}); give an address of this machine as --host"
