@@ -59,3 +59,4 @@ def check_unavailable(answer: httpx.Response, *outcomes: Literal["not-saved", "u
     assert problem["type"] == "urn:netvision:problem:database-unavailable"
     assert int(answer.headers["Retry-After"]) > 0
     assert problem["outcome"] in outcomes, problem
+    assert ("nothing was saved" in problem["detail"]) <= (answer.request.method in {"POST", "DELETE"})

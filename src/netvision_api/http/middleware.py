@@ -11,10 +11,15 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from netvision_api.http.headers import add_headers, header
 from netvision_api.http.paths import PROBE_PATHS
-from netvision_api.http.problems import FORBIDDEN, HOST_NOT_ALLOWED, UNAUTHORIZED, Problem, send_problem
+from netvision_api.http.problems import (
+    FORBIDDEN,
+    HOST_NOT_ALLOWED,
+    READING_METHODS,
+    UNAUTHORIZED,
+    Problem,
+    send_problem,
+)
 from netvision_api.settings import Settings, Tokens
-
-READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HeadersMiddleware:

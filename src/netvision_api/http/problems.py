@@ -43,6 +43,7 @@ MAX_ERRORS = 20
 DISCONNECT_DETAIL = "client disconnected prematurely"
 """Litestar's detail for a body that breaks off; nobody is there to read the response."""
 
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRY_AFTER = "1"
 NOT_SAVED, UNKNOWN = "not-saved", "unknown"
 """The outcome of a write that failed."""
@@ -198,10 +199,10 @@ def translate(error: Exception, request: Request[Any, Any, Any]) -> Problem:
         return translate_http(error, request)
     if isinstance(error, CommitOutcomeUnknownError):
         return Problem(DATABASE_UNAVAILABLE, f"{error}.", outcome=UNKNOWN)
-    if isinstance(error, NoConnectionError):
-        return Problem(DATABASE_UNAVAILABLE, f"{error}; nothing was saved.", outcome=NOT_SAVED)
-    if is_operational(error):
-        return Problem(DATABASE_UNAVAILABLE, f"{describe(error)}; nothing was saved.", outcome=NOT_SAVED)
+    if isinstance(error, NoConnectionError) or is_operational(error):
+        reason = str(error) if isinstance(error, NoConnectionError) else describe(error)
+        consequence = "" if request.method in READING_METHODS else "; nothing was saved"
+        return Problem(DATABASE_UNAVAILABLE, f"{reason}{consequence}.", outcome=NOT_SAVED)
     return Problem(INTERNAL, "The service failed; its log has the details under this request's id.")
 
 
