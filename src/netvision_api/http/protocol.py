@@ -109,7 +109,7 @@ class Protocol(HttpToolsProtocol):
         try:
             await app(scope, receive, send_and_drain)
         except (LitestarException, CancelledError) as error:
-            if isinstance(error, LitestarException) and not cycle.response_started:
+            if isinstance(error, LitestarException) and not (cycle.response_started or head):
                 raise
             log_cut_off(error, request_id(scope))
             cycle.disconnected = True
@@ -323,8 +323,9 @@ class JoinedWrites:
         self.is_closed = True
 
     def flush(self) -> None:
-        """Write everything at once."""
-        self.transport.writelines(self.parts)
+        """Write everything at once, unless the connection is lost."""
+        if not self.transport.is_closing():
+            self.transport.writelines(self.parts)
         if self.is_closed:
             self.transport.close()
 
