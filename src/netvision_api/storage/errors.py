@@ -3,6 +3,7 @@
 StorageError
 ├── ConflictError               uuids are stored with other texts
 ├── NoConnectionError           no database connection was free in time; nothing was saved
+├── StandbyError                no server of the database is a primary
 ├── CommitOutcomeUnknownError   the database was lost during a commit
 ├── DatabaseFileError           an SQLite file cannot be opened, or another process holds it
 └── MigrationError              the schema cannot be read or changed
@@ -39,6 +40,13 @@ class NoConnectionError(StorageError):
         super().__init__(f"No database connection was free within {timeout:g} s")
 
 
+class StandbyError(StorageError):
+    """No server of the database is a primary, so that there was no connection to use."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is a standby")
+
+
 class CommitOutcomeUnknownError(StorageError):
     """The database was lost during a commit, which may or may not have happened."""
 
@@ -63,6 +71,9 @@ OPERATIONAL_SQLSTATES = frozenset({"42P01", "42501"})
 CONNECTION_CLASSES = frozenset({"08", "57"})
 SYSTEM_WIDE_CLASSES = CONNECTION_CLASSES | {"25", "53", "58", "F0", "XX"}
 """Connection, intervention, read-only after a failover, resources, system: every request would fail."""
+
+LOST_SERVER_SQLSTATES = frozenset({"25006", "57P01", "57P02", "57P03"})
+"""Read-only, shut down, crashed, cannot connect now: the server of a connection is no longer the one to use."""
 
 CANCELLED = "57014"
 """A statement that exceeded its timeout."""
@@ -122,7 +133,7 @@ def sqlite_code(error: BaseException) -> int | None:
 
 def is_operational(error: BaseException) -> bool:
     """Return whether the database could not do its work, though the statement was right."""
-    if isinstance(error, OSError | PoolTimeoutError):
+    if isinstance(error, OSError | PoolTimeoutError | StandbyError):
         return True
     if not isinstance(error, DatabaseError):
         return False
@@ -145,6 +156,13 @@ def is_disconnection(error: BaseException) -> bool:
     return (
         getattr(error, "connection_invalidated", False) or was_closed or has_no_code or is_sqlite_commit_in_doubt(error)
     )
+
+
+def is_server_lost(error: BaseException) -> bool:
+    """Return whether a connection leads to a server that is gone, silent, or takes no writes."""
+    if isinstance(error, CommitOutcomeUnknownError):
+        error = error.__cause__ or error
+    return isinstance(error, OSError) or sqlstate(error) in LOST_SERVER_SQLSTATES or sqlstate(error)[:2] == "08"
 
 
 def is_sqlite_commit_in_doubt(error: BaseException) -> bool:
@@ -175,6 +193,8 @@ def affects_whole_batch(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Describe in a sentence without its full stop what kept the database from its work."""
+    if isinstance(error, StandbyError):
+        return str(error)
     state = sqlstate(error)
     for key in (state, state[:2], sqlite_code(error)):
         if key in DESCRIPTIONS:

@@ -13,7 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from netvision_api.settings import Settings
 from netvision_api.storage.database import VERSION_TABLE, Database
-from netvision_api.storage.errors import DatabaseError, describe, describe_cause, is_disconnection, sqlstate
+from netvision_api.storage.errors import (
+    DatabaseError,
+    StandbyError,
+    describe,
+    describe_cause,
+    is_disconnection,
+    sqlstate,
+)
 from netvision_api.storage.models import Record
 from netvision_api.storage.revisions import revision_of, schema_mismatch
 
@@ -45,6 +52,7 @@ REMEDIES = {
     "42501": f"GRANT SELECT ON {VERSION_TABLE} and SELECT, INSERT, DELETE ON {TABLE} to it",
 }
 UNREACHABLE_REMEDY = "start it, or correct --database-url"
+STANDBY = "the database is a standby: name the primary in --database-url, or promote it"
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ async def query_readiness(database: Database) -> Readiness:
                 await connection.invalidate()
             return readiness
     except Exception as error:
-        if not isinstance(error, DatabaseError | SQLAlchemyError | OSError):
+        if not isinstance(error, DatabaseError | SQLAlchemyError | OSError | StandbyError):
             raise
         logger.warning("not ready: %s", describe_cause(error))
         return Readiness(database.kind, reason=with_remedy(error))
@@ -150,7 +158,7 @@ def product_of(connection: AsyncConnection) -> str:
 def unable_to_write(state: ServerState) -> str | None:
     """Explain why a server takes no writes, or not every text."""
     if state.is_standby:
-        return "the database is a standby: name the primary in --database-url"
+        return STANDBY
     if state.is_read_only:
         return "the database is read-only: ALTER SYSTEM SET default_transaction_read_only = off, or that of its role"
     if state.encoding != ENCODING:
@@ -183,6 +191,8 @@ def weakness(state: ServerState) -> str | None:
 
 def with_remedy(error: Exception) -> str:
     """Describe an error of the database, and what to do."""
+    if isinstance(error, StandbyError):
+        return STANDBY
     state = sqlstate(error)
     remedy = REMEDIES.get(state) or REMEDIES.get(state[:2]) or (UNREACHABLE_REMEDY if is_disconnection(error) else "")
     return f"{describe(error)}: {remedy}" if remedy else describe(error)

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from netvision_api.database_url import mask_passwords
 from netvision_api.settings import Settings
 from netvision_api.storage.database import VERSION_TABLE, Database, alembic_config, migration_config
-from netvision_api.storage.errors import MigrationError, first_line, origin
+from netvision_api.storage.errors import MigrationError, StandbyError, first_line, origin
 from netvision_api.storage.repository import RecordRepository
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def as_migration_error(settings: Settings) -> Iterator[None]:
     """Turn an error of the database or of Alembic into one sentence."""
     try:
         yield
-    except (CommandError, SQLAlchemyError, OSError) as error:
+    except (CommandError, SQLAlchemyError, StandbyError, OSError) as error:
         msg = f"cannot work on the database {mask_passwords(settings.database_url)}: {first_line(origin(error))}"
         raise MigrationError(msg) from error
 

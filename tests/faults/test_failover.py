@@ -1,0 +1,75 @@
+"""Another server becomes the primary: the service finds it by itself, and what it acknowledged is there."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from netvision_api.settings import Settings
+from netvision_api.storage.errors import MigrationError
+from netvision_api.storage.revisions import upgrade
+from tests.faults.conftest import POOL_SIZE
+from tests.faults.postgresql import PostgresqlServer, crashable_postgresql
+from tests.faults.proxy import Proxy
+from tests.faults.stage import Stage, check_unavailable
+from tests.servers import server_process, wait_until
+
+
+@pytest.fixture
+def pair(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PostgresqlServer, ...]]:
+    """A primary with the newest schema, and a standby that receives what is written to it."""
+    folder = shared_folder / tmp_path_factory.mktemp("pair").name
+    folder.mkdir()
+    with crashable_postgresql(folder) as primary:
+        upgrade(Settings(database_url=primary.database().url))
+        standby = primary.standby(folder / "standby")
+        standby.start()
+        try:
+            yield primary, standby
+        finally:
+            standby.stop("immediate")
+
+
+def store(http: httpx.Client) -> httpx.Response:
+    return http.post("/new", json=[{"uuid": str(uuid4()), "text": "a"}])
+
+
+def reason(http: httpx.Client) -> str:
+    return str(http.get("/health/ready").json().get("reason"))
+
+
+def test_behind_one_address_the_new_primary_is_found_at_once(pair: tuple[PostgresqlServer, ...]) -> None:
+    old, new = pair
+    with Proxy("127.0.0.1", old.port) as wire:
+        url = old.database().through(wire.port)
+        with (
+            server_process(NETVISION_DATABASE_URL=url) as process,
+            httpx.Client(base_url=process.url(), timeout=30, trust_env=False, verify=False) as http,
+        ):
+            assert store(http).status_code == 201
+            stored = http.get("/10").json()
+            old.demote()
+            wait_until(lambda: "is a standby" in reason(http))
+            check_unavailable(store(http), "not-saved")
+            check_unavailable(http.get("/10"), "not-saved")
+            with pytest.raises(MigrationError, match="is a standby"):
+                upgrade(Settings(database_url=url))
+            new.control("promote", "-w")
+            wire.target = wire.target[0], new.port
+            assert store(http).status_code == 201
+            assert stored[0] in http.get("/10").json()
+            wait_until(lambda: http.get("/health/ready").is_success)
+
+
+def test_connections_that_take_no_writes_are_all_replaced_after_the_first_that_says_so(
+    stage: Stage, http: httpx.Client
+) -> None:
+    with stage.database.default("default_transaction_read_only", "on"):
+        with ThreadPoolExecutor(POOL_SIZE) as pool:
+            list(pool.map(lambda _: http.get("/10"), range(POOL_SIZE * 5)))
+        stage.database.admin.run(f"ALTER DATABASE {stage.database.name} RESET default_transaction_read_only")
+        check_unavailable(store(http), "not-saved")
+        assert [store(http).status_code for _ in range(POOL_SIZE * 2)] == [201] * POOL_SIZE * 2
