@@ -21,6 +21,7 @@ APPLICATION_NAME = "netvision-api"
 
 ASLEEP = "wait_event = 'PgSleep'"
 WAITING_FOR_A_LOCK = "wait_event_type = 'Lock'"
+WAITING_FOR_A_STANDBY = "wait_event = 'SyncRep'"
 """What a connection of the service can be seen doing."""
 
 
@@ -124,6 +125,15 @@ class WatchedDatabase(PostgresqlDatabase):
     def wait_for_connection(self, condition: str) -> None:
         """Wait until something is true of a connection of the service."""
         wait_until(lambda: self.connections(condition))
+
+    def commits_wait(self) -> bool:
+        """Tell whether a commit waits for a standby."""
+        commit = self.fetch_value("SELECT pg_logical_emit_message(true, '', '')")
+        try:
+            connections().run(asyncio.wait_for(commit, 0.2))
+        except TimeoutError:
+            return True
+        return False
 
     @property
     def admin(self) -> PostgresqlDatabase:

@@ -1,6 +1,6 @@
 """Another server becomes the primary: the service finds it by itself, and what it acknowledged is there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -12,9 +12,9 @@ from netvision_api.settings import Settings
 from netvision_api.storage.errors import MigrationError
 from netvision_api.storage.revisions import upgrade
 from tests.faults.conftest import POOL_SIZE
-from tests.faults.postgresql import PostgresqlServer, crashable_postgresql
+from tests.faults.postgresql import WAITING_FOR_A_STANDBY, PostgresqlServer, WatchedDatabase, crashable_postgresql
 from tests.faults.proxy import Proxy
-from tests.faults.stage import Stage, check_unavailable
+from tests.faults.stage import WRITES, Stage, check_unavailable, prepare, write
 from tests.servers import server_process, wait_until
 
 
@@ -31,6 +31,18 @@ def pair(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield primary, standby
         finally:
             standby.stop("immediate")
+
+
+@pytest.fixture
+def absent_standby(stage: Stage) -> Iterator[None]:
+    """Have every commit wait for a standby that is not there."""
+    stage.database.admin.run("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+    stage.database.run("SELECT pg_reload_conf()")
+    wait_until(stage.database.commits_wait)
+    yield
+    stage.database.admin.run("ALTER SYSTEM RESET synchronous_standby_names")
+    stage.database.run("SELECT pg_reload_conf()")
+    wait_until(lambda: not stage.database.commits_wait())
 
 
 def store(http: httpx.Client) -> httpx.Response:
@@ -73,3 +85,28 @@ def test_connections_that_take_no_writes_are_all_replaced_after_the_first_that_s
         stage.database.admin.run(f"ALTER DATABASE {stage.database.name} RESET default_transaction_read_only")
         check_unavailable(store(http), "not-saved")
         assert [store(http).status_code for _ in range(POOL_SIZE * 2)] == [201] * POOL_SIZE * 2
+
+
+def with_cancelled_wait(database: WatchedDatabase, request: Callable[[], httpx.Response]) -> httpx.Response:
+    """Send a request, and cancel what waits for the standby."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(request)
+        database.wait_for_connection(WAITING_FOR_A_STANDBY)
+        database.run(f"SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE {WAITING_FOR_A_STANDBY}")
+        return answer.result()
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_neither_a_write_nor_its_repetition_succeeds_unless_the_standby_has_it(
+    http: httpx.Client, database: WatchedDatabase, method: str, request: pytest.FixtureRequest
+) -> None:
+    before = prepare(http, method)
+    request.getfixturevalue("absent_standby")
+    for _ in ("the write", "its repetition, which finds nothing to do"):
+        check_unavailable(with_cancelled_wait(database, lambda: write(http, method)), "unknown")
+        assert database.count() == 1 - before
+
+
+def test_without_replication_a_repetition_waits_for_nothing(http: httpx.Client) -> None:
+    answers = [write(http, method).status_code for method in ("POST", "POST", "DELETE", "DELETE")]
+    assert answers == [201, 200, 200, 404]

@@ -4,7 +4,7 @@ StorageError
 ├── ConflictError               uuids are stored with other texts
 ├── NoConnectionError           no database connection was free in time; nothing was saved
 ├── StandbyError                no server of the database is a primary
-├── CommitOutcomeUnknownError   the database was lost during a commit
+├── CommitOutcomeUnknownError   the database was lost during a commit, or gave a warning with it
 ├── DatabaseFileError           an SQLite file cannot be opened, or another process holds it
 └── MigrationError              the schema cannot be read or changed
 
@@ -48,10 +48,10 @@ class StandbyError(StorageError):
 
 
 class CommitOutcomeUnknownError(StorageError):
-    """The database was lost during a commit, which may or may not have happened."""
+    """The database was lost during a commit, or gave a warning with it: it may or may not have happened, or last."""
 
-    def __init__(self) -> None:
-        super().__init__("The database was lost during the commit: whether it was saved is unknown")
+    def __init__(self, reason: str = "The database was lost during the commit") -> None:
+        super().__init__(f"{reason}: whether it was saved is unknown")
 
 
 class DatabaseFileError(StorageError):

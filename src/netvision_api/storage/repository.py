@@ -66,6 +66,7 @@ class DriverBackend:
     """The statements for one driver, how their parameters are encoded, and how they are run.
 
     Both page statements take a uuid and a limit: the page starts at the uuid or, in `get_page_after`, after it.
+    `confirm` waits for a standby as a commit does.
     """
 
     get_many: str
@@ -73,11 +74,13 @@ class DriverBackend:
     get_page_after: str
     create_many: str
     delete_many: str
+    confirm: str | None
     encode_uuids: Callable[[Iterable[UUID]], Sequence[object]]
     encode_uuid: Callable[[UUID], object]
     encode_records: Callable[[Records], Sequence[object]]
     decode_uuid: Callable[[Any], UUID]
     fetch: Callable[[Any, str, Sequence[object]], Awaitable[Iterable[Any]]]
+    write: Callable[[Any, str, Sequence[object]], Awaitable[Iterable[Any]]]
     transaction: Callable[[Any], AbstractAsyncContextManager[object]]
 
 
@@ -134,7 +137,7 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
         They are sorted by uuid so that two overlapping inserts do not wait for each other.
         """
         records = sorted((record for batch in batches for record in batch), key=by_uuid)
-        await self.backend.fetch(self.connection, self.backend.create_many, self.backend.encode_records(records))
+        await self.backend.write(self.connection, self.backend.create_many, self.backend.encode_records(records))
         return [len(batch) for batch in batches]
 
     async def create_or_compare(self, batches: Sequence[Records]) -> list[int | ConflictError]:
@@ -147,10 +150,25 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
         if any(result in range(1, len(batch)) for result, batch in zip(results, batches, strict=True)):
             async with self.backend.transaction(self.connection):
                 results, new = compare(batches, await self.get_texts(batches))
-                await self.create_many([new])
-        elif new:
-            await self.create_many([new])
+                await self.create_or_confirm(new)
+        elif new or 0 in results:
+            await self.create_or_confirm(new)
         return results
+
+    async def create_or_confirm(self, records: Records) -> None:
+        """Insert records; if there are none, what has been read instead gets as safe as a commit would make it."""
+        if records:
+            await self.create_many([records])
+        else:
+            await self.confirm()
+
+    async def confirm(self) -> None:
+        """Wait, where replication is synchronous, until a standby has all that was committed before.
+
+        A record that is found stored, or deleted, may come from a commit that has not waited for it to the end.
+        """
+        if self.backend.confirm:
+            await self.backend.write(self.connection, self.backend.confirm, ())
 
     async def get_texts(self, batches: Sequence[Records]) -> dict[UUID, str]:
         """Return the texts that are stored under the uuids of several batches."""
@@ -162,14 +180,20 @@ class RecordRepository(SQLAlchemyAsyncRepository[Record]):
 
     async def delete_many(self, uuids: Sequence[UUID]) -> list[StoredRecord | None]:  # type: ignore[override]
         """Delete the records with these uuids and return them in their order; None for all but the first of equals."""
-        rows = await self.fetch(self.backend.delete_many, self.backend.encode_uuids(sorted(set(uuids), key=by_value)))
+        keys = self.backend.encode_uuids(sorted(set(uuids), key=by_value))
+        rows = self.decode(await self.backend.write(self.connection, self.backend.delete_many, keys))
         deleted = {record.uuid: record for record in rows}
+        if not deleted:
+            await self.confirm()
         return [deleted.pop(uuid, None) for uuid in uuids]
 
     async def fetch(self, statement: str, parameters: Sequence[object]) -> list[StoredRecord]:
         """Run a statement that returns records."""
+        return self.decode(await self.backend.fetch(self.connection, statement, parameters))
+
+    def decode(self, rows: Iterable[Any]) -> list[StoredRecord]:
+        """Return the records of rows."""
         decode = self.backend.decode_uuid
-        rows = await self.backend.fetch(self.connection, statement, parameters)
         return [StoredRecord(decode(uuid), text) for uuid, text in rows]
 
     # --- in the session
@@ -213,15 +237,26 @@ POSTGRESQL_PAGE = f"""
 """  # noqa: S608 - the bound is ours
 """The database adds up the sizes of the texts in order, until they fill the page."""
 
+POSTGRESQL_CONFIRM = """
+    SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
+                THEN pg_logical_emit_message(true, 'netvision', ''::text)::text END
+"""
+"""Writes something where replication is synchronous, since only a commit that wrote waits for the standby."""
+
 
 async def fetch_from_asyncpg(connection: Any, statement: str, parameters: Sequence[object]) -> Iterable[Any]:  # noqa: ANN401
     """Run a statement on asyncpg."""
     return cast("Iterable[Any]", await connection.fetch(statement, *parameters))
 
 
+async def write_to_asyncpg(connection: Any, statement: str, parameters: Sequence[object]) -> Iterable[Any]:  # noqa: ANN401
+    """Run a statement that writes on asyncpg; raises CommitOutcomeUnknownError if a warning comes with it."""
+    return cast("Iterable[Any]", await connection.write(statement, *parameters))
+
+
 def asyncpg_transaction(connection: Any) -> AbstractAsyncContextManager[object]:  # noqa: ANN401
-    """Open a transaction on asyncpg."""
-    return cast("AbstractAsyncContextManager[object]", connection.transaction())
+    """Open a transaction that writes on asyncpg."""
+    return cast("AbstractAsyncContextManager[object]", connection.write_transaction())
 
 
 # --- SQLite: a list is one parameter in JSON, which the statement reads as a table
@@ -299,6 +334,8 @@ POSTGRESQL = backend_for(
     encode_records=lambda records: ([record.uuid for record in records], [record.text for record in records]),
     decode_uuid=lambda uuid: uuid,
     fetch=fetch_from_asyncpg,
+    write=write_to_asyncpg,
+    confirm=POSTGRESQL_CONFIRM,
     transaction=asyncpg_transaction,
 )
 SQLITE = backend_for(
@@ -311,5 +348,7 @@ SQLITE = backend_for(
     encode_records=lambda records: as_json_parameter([(record.uuid.hex, record.text) for record in records]),
     decode_uuid=UUID,
     fetch=fetch_from_aiosqlite,
+    write=fetch_from_aiosqlite,
+    confirm=None,
     transaction=aiosqlite_transaction,
 )
