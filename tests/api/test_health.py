@@ -53,7 +53,8 @@ def test_a_ready_service_names_its_version_database_and_schema(http: httpx.Clien
     answer = http.get("/health/ready")
     body = answer.json()
     assert answer.status_code == 200
-    assert list(body) == ["status", "version", "database", "schema"]
+    replication = [] if database.url.startswith("sqlite") else ["timeline", "replication"]
+    assert list(body) == ["status", "version", "database", "schema", *replication]
     assert (body["status"], body["version"], body["schema"]) == ("ready", __version__, head())
     kind = "sqlite" if isinstance(database, SqliteDatabase) else "postgresql"
     assert re.fullmatch(rf"{kind} [0-9.]+", body["database"])

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from netvision_api.settings import Settings
 from netvision_api.storage.database import Database
-from netvision_api.storage.readiness import Readiness, ReadinessCheck, readiness_of
+from netvision_api.storage.readiness import Readiness, ReadinessCheck, Replication, readiness_of
 from netvision_api.storage.revisions import head, upgrade
 from tests.databases import AnyDatabase, PostgresqlDatabase, SqliteDatabase
 
@@ -68,6 +68,7 @@ def test_a_role_learns_which_privileges_it_lacks(postgresql: PostgresqlDatabase,
     assert f'GRANT INSERT, DELETE ON records TO "{limited_role}"' in (check(url).reason or "")
     database.execute(f"GRANT INSERT, DELETE ON records TO {limited_role}")
     assert check(url).reason is None
+    assert check(url).replication == Replication(1, "none")
     database.execute(f"DROP OWNED BY {limited_role}")
 
 

@@ -130,7 +130,7 @@ class WatchedDatabase(PostgresqlDatabase):
         """Tell whether a commit waits for a standby."""
         commit = self.fetch_value("SELECT pg_logical_emit_message(true, '', '')")
         try:
-            connections().run(asyncio.wait_for(commit, 0.2))
+            connections().run(asyncio.wait_for(commit, 1))
         except TimeoutError:
             return True
         return False

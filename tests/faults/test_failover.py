@@ -49,8 +49,8 @@ def store(http: httpx.Client) -> httpx.Response:
     return http.post("/new", json=[{"uuid": str(uuid4()), "text": "a"}])
 
 
-def reason(http: httpx.Client) -> str:
-    return str(http.get("/health/ready").json().get("reason"))
+def readiness(http: httpx.Client, name: str) -> object:
+    return http.get("/health/ready").json().get(name)
 
 
 def test_behind_one_address_the_new_primary_is_found_at_once(pair: tuple[PostgresqlServer, ...]) -> None:
@@ -63,8 +63,10 @@ def test_behind_one_address_the_new_primary_is_found_at_once(pair: tuple[Postgre
         ):
             assert store(http).status_code == 201
             stored = http.get("/10").json()
+            assert [readiness(http, name) for name in ("server", "timeline")] == [f"127.0.0.1:{old.port}", 1]
+            assert readiness(http, "replication") == "asynchronous"
             old.demote()
-            wait_until(lambda: "is a standby" in reason(http))
+            wait_until(lambda: "is a standby" in str(readiness(http, "reason")))
             check_unavailable(store(http), "not-saved")
             check_unavailable(http.get("/10"), "not-saved")
             with pytest.raises(MigrationError, match="is a standby"):
@@ -74,6 +76,11 @@ def test_behind_one_address_the_new_primary_is_found_at_once(pair: tuple[Postgre
             assert store(http).status_code == 201
             assert stored[0] in http.get("/10").json()
             wait_until(lambda: http.get("/health/ready").is_success)
+            assert [readiness(http, name) for name in ("server", "timeline")] == [f"127.0.0.1:{new.port}", 2]
+            assert readiness(http, "replication") == "none"
+            new.database().run("ALTER SYSTEM SET synchronous_standby_names = 'absent'")
+            new.database().run("SELECT pg_reload_conf()")
+            wait_until(lambda: readiness(http, "replication") == "synchronous (0)")
 
 
 def test_connections_that_take_no_writes_are_all_replaced_after_the_first_that_says_so(

@@ -28,10 +28,13 @@ class Readiness(msgspec.Struct, omit_defaults=True):
     version: str = ""
     database: str = ""
     schema: str | None = None
+    server: str | None = None
+    timeline: int | None = None
+    replication: str | None = None
     reason: str | None = None
 
 
-READY = Readiness("ready", __version__, "postgresql 18.4", "0002")
+READY = Readiness("ready", __version__, "postgresql 18.4", "0002", "10.0.0.5:5432", 3, "synchronous (1)")
 NOT_READY = Readiness("not ready", __version__, "postgresql", reason="The database is unreachable")
 
 
@@ -75,7 +78,16 @@ class HealthController(Controller):
         """
         state = await check_readiness()
         reason = state.reason or ("draining" if request.app.state.is_draining else None)
-        readiness = Readiness("not ready" if reason else "ready", __version__, state.database, state.schema, reason)
+        readiness = Readiness(
+            "not ready" if reason else "ready",
+            __version__,
+            state.database,
+            state.schema,
+            state.server,
+            state.replication.timeline,
+            state.replication.kind,
+            reason,
+        )
         status_code = HTTP_503_SERVICE_UNAVAILABLE if reason else HTTP_200_OK
         visible = readiness if may_read(request.scope, request.app.state.settings) else Readiness(readiness.status)
         return Response(visible, status_code=status_code)

@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from netvision_api.settings import Settings
@@ -19,6 +19,7 @@ from netvision_api.storage.errors import (
     describe,
     describe_cause,
     is_disconnection,
+    is_server_lost,
     sqlstate,
 )
 from netvision_api.storage.models import Record
@@ -41,9 +42,24 @@ POSTGRESQL_STATE = text(
            ARRAY(SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'DELETE']) AS privilege
                  WHERE NOT has_table_privilege(to_regclass('{TABLE}'), privilege)) AS missing_privileges,
            ARRAY(SELECT name FROM unnest(ARRAY['fsync', 'synchronous_commit']) AS name
-                 WHERE current_setting(name) = 'off') AS weak_settings
+                 WHERE current_setting(name) = 'off') AS weak_settings,
+           host(inet_server_addr()) AS address,
+           inet_server_port() AS port
     """  # noqa: S608 - the name of our own table
 )
+
+POSTGRESQL_REPLICATION = text(
+    """
+    SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline,
+           current_setting('synchronous_standby_names') <> ''
+               AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS is_synchronous,
+           count(*) AS standbys,
+           count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) AS synchronous_standbys,
+           coalesce(bool_and(sync_state IS NOT NULL), true) AS is_visible
+    FROM pg_stat_replication
+    """
+)
+"""What a primary says about its standbys: their states are visible to roles that may monitor, their number to all."""
 
 REMEDIES = {
     "28": "correct the user or the password in --database-url",
@@ -65,15 +81,34 @@ class ServerState:
     role: str = ""
     missing_privileges: Sequence[str] = ()
     weak_settings: Sequence[str] = ()
+    address: str | None = None
+    port: int | None = None
+
+    @property
+    def server(self) -> str | None:
+        """Return the address of the server; None over a socket of the file system."""
+        if self.address is None:
+            return None
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Replication:
+    """The timeline of a primary, which each promotion increases, and how it replicates."""
+
+    timeline: int | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """A database with its version and revision, as far as they are known, and the reason why it cannot serve."""
+    """A database with its version, revision and server, as far as they are known, and why it cannot serve."""
 
     database: str
     schema: str | None = None
     reason: str | None = None
+    server: str | None = None
+    replication: Replication = Replication()
 
 
 class ReadinessCheck:
@@ -139,7 +174,8 @@ async def readiness_on(connection: AsyncConnection) -> Readiness:
         or missing_privileges(state)
         or weakness(state)
     )
-    return Readiness(product_of(connection), schema, reason)
+    replication = await replication_of(connection, state)
+    return Readiness(product_of(connection), schema, reason, state.server, replication)
 
 
 async def server_state(connection: AsyncConnection) -> ServerState:
@@ -147,6 +183,21 @@ async def server_state(connection: AsyncConnection) -> ServerState:
     if connection.dialect.name != "postgresql":
         return ServerState()
     return ServerState(**(await connection.execute(POSTGRESQL_STATE)).mappings().one())
+
+
+async def replication_of(connection: AsyncConnection, state: ServerState) -> Replication:
+    """Query how a primary replicates, as far as the role may know."""
+    if connection.dialect.name != "postgresql" or state.is_standby:
+        return Replication()
+    try:
+        row = (await connection.execute(POSTGRESQL_REPLICATION)).one()
+    except DBAPIError as error:
+        if is_server_lost(error):
+            raise
+        return Replication()
+    if not row.is_synchronous:
+        return Replication(row.timeline, "asynchronous" if row.standbys else "none")
+    return Replication(row.timeline, f"synchronous ({row.synchronous_standbys})" if row.is_visible else "synchronous")
 
 
 def product_of(connection: AsyncConnection) -> str:
