@@ -10,9 +10,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from math import ceil
+from types import FrameType
+from typing import cast
 
 import uvicorn
 from litestar import Litestar
@@ -71,6 +73,35 @@ class Workers(Multiprocess):
         super().init_processes()
         if all(process.wait_until_ready(WORKER_START_SECONDS, self.should_exit) for process in self.processes):
             announce(self.url)
+
+
+class DelayedStop:
+    """Handles a signal to stop: readiness reports at once that the service is draining, which stops some seconds later.
+
+    Load balancers thus send no more requests before the first is refused. The same signal again stops it at once.
+    """
+
+    def __init__(self, app: Litestar, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+        self.handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.timers: dict[int, asyncio.TimerHandle] = {}
+        self.loop = asyncio.get_running_loop()
+
+    def install(self) -> None:
+        """Handle the signals instead of the handlers that are installed, which are called later."""
+        for number in self.handlers:
+            signal.signal(number, self.handle)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Begin to drain; a repeated signal stops now, and one of the other kind changes nothing."""
+        stop = cast("Callable[[int, FrameType | None], None]", self.handlers[signal.Signals(number)])
+        if number in self.timers:
+            self.timers[number].cancel()
+            stop(number, frame)
+        elif not self.timers:
+            self.app.state.is_draining = True
+            self.timers[number] = self.loop.call_later(self.seconds, stop, number, frame)
 
 
 def announce(url: str) -> None:
@@ -151,6 +182,8 @@ def create_worker_app(settings: Settings) -> Litestar:
         logging.config.dictConfig(logging_config(settings))
         threading.Thread(target=stop_when_parent_exits, args=(parent.sentinel,), daemon=True).start()
     app = create_app(settings)
+    if settings.drain_delay:
+        DelayedStop(app, settings.drain_delay).install()
     gc.freeze()
     return app
 

@@ -12,7 +12,7 @@ import platformdirs
 
 from netvision_api.database_url import MAX_PORT, is_database_url, sqlite_file
 from netvision_api.option_spec import Notation, Option, flag
-from netvision_api.units import format_duration, format_size, parse_positive_duration, parse_size
+from netvision_api.units import format_duration, format_size, parse_duration, parse_positive_duration, parse_size
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -52,6 +52,7 @@ Access = partial(Setting, group="Access")
 Logging = partial(Setting, group="Logging and development", is_negatable=True)
 
 DURATION = Notation(parse=parse_positive_duration, format=format_duration, metavar="DURATION")
+DURATION_OR_ZERO = Notation(parse=parse_duration, format=format_duration, metavar="DURATION")
 SIZE = Notation(parse=parse_size, format=format_size, metavar="SIZE")
 
 
@@ -79,6 +80,13 @@ class Settings:
         int, Limit("How many requests a worker serves at a time; a large body counts as several.")
     ] = 256
     grace: Annotated[float, Limit("How long requests in flight may take after a signal to stop.", **DURATION)] = 10.0
+    drain_delay: Annotated[
+        float,
+        Limit(
+            "How long requests are still taken after a signal to stop, while readiness is 503 already.",
+            **DURATION_OR_ZERO,
+        ),
+    ] = 0.0
     max_body: Annotated[int, Limit("The largest request body.", **SIZE)] = 10 * 2**20
     max_records: Annotated[int, Limit("The most records in one POST.")] = 10_000
     max_text: Annotated[int, Limit("The most characters in one text.")] = 2**20

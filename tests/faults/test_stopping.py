@@ -12,6 +12,7 @@ from random import Random
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 
 from netvision_api.settings import Settings
@@ -119,3 +120,27 @@ def is_accepting(server: ServerProcess) -> bool:
         return httpx.get(f"{server.url()}/health/ready", timeout=30).is_success
     except httpx.TransportError:
         return False
+
+
+@pytest.mark.parametrize("database", SERVERS[::2], indirect=True)
+def test_with_a_drain_delay_requests_are_served_while_readiness_says_that_it_drains(
+    request: pytest.FixtureRequest, database: AnyDatabase
+) -> None:
+    arguments = ("--drain-delay", "1h", "--workers", "2" if "workers" in request.node.name else "1")
+    with server_process(*arguments, NETVISION_DATABASE_URL=database.url) as server:
+        with httpx.Client(base_url=server.url(), timeout=30, trust_env=False, verify=False) as kept:
+            assert kept.get("/health/ready").is_success
+            server.process.terminate()
+            wait_until(lambda: kept.get("/health/ready").json().get("reason") == "draining")
+            assert httpx.post(f"{server.url()}/new", json=[RECORD]).status_code == 201
+            assert kept.get(f"/{KEY}").json() == RECORD
+        for worker in psutil.Process(server.process.pid).children() or [server.process]:
+            worker.terminate()
+        assert server.wait() == 0
+    assert "Traceback" not in server.said
+
+
+def test_after_the_drain_delay_it_stops(tmp_path: Path) -> None:
+    with server_process("--drain-delay", "100ms", "--database-url", f"sqlite:///{tmp_path}/records.db") as server:
+        server.url()
+        assert server.stop() == 0
