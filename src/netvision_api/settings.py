@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import platformdirs
 
-from netvision_api.database_url import MAX_PORT, is_database_url, sqlite_file
+from netvision_api.database_url import MAX_PORT, reject_database_url, sqlite_file
 from netvision_api.option_spec import Notation, Option, flag
 from netvision_api.units import format_duration, format_size, parse_duration, parse_positive_duration, parse_size
 
@@ -121,9 +121,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Reject what cannot work or must not run."""
-        if not is_database_url(self.database_url):
-            msg = "the database URL must look like postgresql://user@host/database or sqlite:///path"
-            raise ConfigurationError(msg)
+        if reason := reject_database_url(self.database_url):
+            raise ConfigurationError(reason)
         for name in ("workers", "pool_size", "max_records", "max_text", "max_in_flight"):
             if getattr(self, name) < 1:
                 msg = f"{flag(name)} must be at least 1, not {getattr(self, name)}"

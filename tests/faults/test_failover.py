@@ -83,6 +83,24 @@ def test_behind_one_address_the_new_primary_is_found_at_once(pair: tuple[Postgre
             wait_until(lambda: readiness(http, "replication") == "synchronous (0)")
 
 
+def test_of_several_hosts_the_primary_is_used_while_another_is_silent(pair: tuple[PostgresqlServer, ...]) -> None:
+    primary, standby = pair
+    with Proxy("127.0.0.1", primary.port) as wire:
+        wire.stall()
+        hosts = ",".join(f"127.0.0.1:{port}" for port in (wire.port, standby.port, primary.port))
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        with (
+            server_process(NETVISION_DATABASE_URL=url) as process,
+            httpx.Client(base_url=process.url(), timeout=30, trust_env=False, verify=False) as http,
+        ):
+            assert store(http).status_code == 201
+            primary.stop("immediate")
+            standby.control("promote", "-w")
+            wait_until(lambda: store(http).is_success)
+            wait_until(lambda: readiness(http, "server") == f"127.0.0.1:{standby.port}")
+            primary.start()
+
+
 def test_connections_that_take_no_writes_are_all_replaced_after_the_first_that_says_so(
     stage: Stage, http: httpx.Client
 ) -> None:

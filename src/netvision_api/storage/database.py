@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from advanced_alchemy.config import AlembicAsyncConfig, EngineConfig, SQLAlchemyAsyncConfig
-from sqlalchemy import URL, event
+from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from netvision_api.database_url import parse_database_url
+from netvision_api.database_url import parse_postgresql_url, parse_sqlite_url
 from netvision_api.settings import Settings
 from netvision_api.storage.errors import (
     CommitOutcomeUnknownError,
@@ -20,15 +22,11 @@ from netvision_api.storage.errors import (
     is_disconnection,
     is_server_lost,
 )
-from netvision_api.storage.postgresql import PostgresqlConnection, connect_to_primary
+from netvision_api.storage.postgresql import connect_to_primary
 
-APPLICATION_NAME = "netvision-api"
 VERSION_TABLE = "alembic_version"
 DURABLE = "synchronous=FULL"
 GENERATION = "generation"
-
-CONNECTED = {"async_creator_fn": connect_to_primary, "connection_class": PostgresqlConnection}
-"""How SQLAlchemy makes connections to PostgreSQL."""
 
 
 class BoundedPool:
@@ -169,20 +167,17 @@ def alembic_config() -> AlembicAsyncConfig:
     )
 
 
-def engine_url(settings: Settings) -> URL:
-    """Return the URL with its asynchronous driver, and with asyncpg's `ssl` instead of libpq's `sslmode`."""
-    url = parse_database_url(settings.database_url)
+def engine_url(settings: Settings) -> str:
+    """Return the URL for SQLAlchemy; that of PostgreSQL goes to asyncpg as it is, so here it names the driver only."""
     if settings.is_sqlite:
-        return url.set(drivername="sqlite+aiosqlite")
-    if mode := url.query.get("sslmode"):
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
-    return url.set(drivername="postgresql+asyncpg")
+        return parse_sqlite_url(settings.database_url).set(drivername="sqlite+aiosqlite").render_as_string()
+    return "postgresql+asyncpg://"
 
 
 def configure(settings: Settings, **engine: Any) -> SQLAlchemyAsyncConfig:  # noqa: ANN401 - SQLAlchemy's own options
     """Build advanced-alchemy's configuration of one engine."""
     return SQLAlchemyAsyncConfig(
-        connection_string=engine_url(settings).render_as_string(hide_password=False),
+        connection_string=engine_url(settings),
         engine_config=EngineConfig(
             max_overflow=0,
             pool_timeout=settings.pool_timeout,  # type: ignore[arg-type]  # a fraction is fine
@@ -197,7 +192,14 @@ def migration_config(settings: Settings) -> SQLAlchemyAsyncConfig:
     """Configure a connection for migrations: waiting for the lock and rewriting the data may take their time."""
     if settings.is_sqlite:
         return sqlite_config(settings, pool_size=1, pragma=DURABLE)
-    return configure(settings, pool_size=1, connect_args=CONNECTED)
+    return configure(settings, pool_size=1, connect_args=connect_args(settings))
+
+
+def connect_args(settings: Settings, **options: object) -> dict[str, object]:
+    """Return how SQLAlchemy connects to PostgreSQL, with further options of asyncpg."""
+    url = parse_postgresql_url(settings.database_url)
+    timeout = min(settings.pool_timeout, url.connect_timeout or inf)
+    return {"async_creator_fn": partial(connect_to_primary, url, timeout=timeout), **options}
 
 
 def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncConfig:
@@ -206,21 +208,13 @@ def postgresql_config(settings: Settings, *, pool_size: int) -> SQLAlchemyAsyncC
     A closed connection is noticed before it is used; a ping at each checkout would cost three round trips.
     """
     statement = settings.statement_timeout
-    config = configure(
-        settings,
-        pool_size=pool_size,
-        connect_args={
-            **CONNECTED,
-            "timeout": settings.pool_timeout,
-            "command_timeout": statement + 1,
-            "server_settings": {
-                "application_name": APPLICATION_NAME,
-                "statement_timeout": f"{statement * 1000:.0f}",
-                "lock_timeout": f"{statement * 1000:.0f}",
-                "idle_in_transaction_session_timeout": f"{(statement + 5) * 1000:.0f}",
-            },
-        },
-    )
+    server_settings = {
+        "statement_timeout": f"{statement * 1000:.0f}",
+        "lock_timeout": f"{statement * 1000:.0f}",
+        "idle_in_transaction_session_timeout": f"{(statement + 5) * 1000:.0f}",
+    }
+    arguments = connect_args(settings, command_timeout=statement + 1, server_settings=server_settings)
+    config = configure(settings, pool_size=pool_size, connect_args=arguments)
 
     @event.listens_for(config.get_engine().sync_engine, "checkout")
     def discard_closed(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the driver's own type

@@ -1,12 +1,15 @@
 """Connections to PostgreSQL: to a primary only, with what a pooler and a standby need on top of asyncpg."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import asyncpg
+from asyncpg.exceptions import TargetServerAttributeNotMatched
 
+from netvision_api.database_url import PostgresqlUrl
 from netvision_api.storage.errors import CommitOutcomeUnknownError, StandbyError
 
 WARNING = "01000"
@@ -51,16 +54,48 @@ def note_warning(connection: PostgresqlConnection, message: asyncpg.PostgresLogM
     connection.has_warned |= message.sqlstate == WARNING
 
 
-async def connect_to_primary(*arguments: Any, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own
-    """Connect as asyncpg does; raises StandbyError if the server is a standby, whose records may be old."""
-    connection = await asyncpg.connect(*arguments, **options)
+async def connect_to_primary(url: PostgresqlUrl, **options: Any) -> PostgresqlConnection:  # noqa: ANN401 - asyncpg's own
+    """Connect to the primary among the servers of a URL; raises StandbyError if none is, as their records may be old.
+
+    All are tried at the same time, so that one that is away does not delay the others.
+    """
+    if not url.addresses:
+        return await connect(url, **options)
+    attempts = [asyncio.create_task(connect(url, host=host, port=port, **options)) for host, port in url.addresses]
+    try:
+        return await first_success(attempts)
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+
+
+async def first_success(attempts: Sequence[asyncio.Task[PostgresqlConnection]]) -> PostgresqlConnection:
+    """Return the first connection and close any other; raises StandbyError if a server is one, else the last error."""
+    pending: set[asyncio.Task[PostgresqlConnection]] = set(attempts)
+    failed: list[BaseException] = []
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        failed += [error for attempt in done if (error := attempt.exception())]
+        if connected := [attempt.result() for attempt in done if not attempt.exception()]:
+            for other in connected[1:]:
+                other.terminate()
+            return connected[0]
+    raise next((error for error in failed if isinstance(error, StandbyError)), failed[-1])
+
+
+async def connect(url: PostgresqlUrl, **options: Any) -> PostgresqlConnection:  # noqa: ANN401 - asyncpg's own
+    """Connect to one server; raises StandbyError if it is a standby."""
+    try:
+        connection = await asyncpg.connect(url.dsn, connection_class=PostgresqlConnection, **options)
+    except TargetServerAttributeNotMatched as error:
+        raise StandbyError from error
     connection.add_log_listener(note_warning)
     try:
         await check_primary(connection)
     except BaseException:
         connection.terminate()
         raise
-    return connection
+    return cast("PostgresqlConnection", connection)
 
 
 async def check_primary(connection: asyncpg.Connection) -> None:
