@@ -30,7 +30,7 @@ RECORD_BYTES = 64
 class RecordService:
     """The records of a database; requests that wait at the same time share a statement.
 
-    Every method raises NoConnectionError or CommitOutcomeUnknownError, or the driver's exception.
+    Every method raises NoConnectionError, StandbyError or CommitOutcomeUnknownError, or the driver's exception.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
