@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from netvision_api.http.access_log import AccessLogMiddleware
 from netvision_api.http.admission import AdmissionMiddleware
+from netvision_api.http.assets import serve_asset
 from netvision_api.http.documentation import serve_page
 from netvision_api.http.health import HealthController
 from netvision_api.http.metrics import Metrics, MetricsMiddleware, serve_metrics
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         await database.close()
 
     app = Litestar(
-        route_handlers=[RecordsController, HealthController, serve_metrics, serve_page],
+        route_handlers=[RecordsController, HealthController, serve_metrics, serve_page, serve_asset],
         dependencies={name: provide(value) for name, value in dependencies.items()},
         exception_handlers={Exception: handle_exception},
         lifespan=[lifespan],

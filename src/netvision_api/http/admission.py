@@ -5,7 +5,7 @@ from typing import Any, cast
 from litestar import Request
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from netvision_api.http.paths import PROBE_PATHS
+from netvision_api.http.paths import ASSET_PATHS, PROBE_PATHS
 from netvision_api.http.problems import OVERLOADED, Problem, send_problem
 from netvision_api.settings import Settings
 
@@ -15,6 +15,9 @@ RESPONSE_BYTES_PER_REQUEST = 2**19
 
 MAX_BYTES_PER_CHARACTER = 6
 """How many bytes a character may take in JSON: U+0001 is escaped as \\u0001."""
+
+UNLIMITED_PATHS = PROBE_PATHS | ASSET_PATHS
+"""What is always admitted. Nobody waits for memory because of an asset: all its responses are the same bytes."""
 
 COUNTED_FROM = 2**16
 """Responses of fewer bytes are not counted: the number of requests bounds them well enough."""
@@ -49,7 +52,7 @@ class Share:
 
 
 class AdmissionMiddleware:
-    """Admit requests within the limits, and reject the others at once; health probes are always admitted.
+    """Admit requests within the limits, and reject the others at once.
 
     A POST is admitted when its body has arrived: until then it only takes the memory of what has come.
     """
@@ -62,7 +65,7 @@ class AdmissionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on if it is within the limits."""
-        if scope["path"] in PROBE_PATHS:
+        if scope["path"] in UNLIMITED_PATHS:
             await self.app(scope, receive, send)
             return
         request, body, response = Share(self.requests), Share(self.bodies), Share(self.responses)

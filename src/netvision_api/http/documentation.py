@@ -1,59 +1,49 @@
-"""The page at `/schema`: the OpenAPI document for people; it has no script and requests nothing else."""
+"""The page at `/schema`: the OpenAPI document for people.
+
+It is complete without a script; with one, Swagger UI takes its place, so that every operation can be tried.
+"""
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator
-from hashlib import sha256
 from html import escape
 from typing import Any
 
 from litestar import Request, Response, route
 
-from netvision_api.http.headers import CONTENT_SECURITY_POLICY
+from netvision_api.http.assets import PAGE_POLICY, PAGES
+from netvision_api.http.middleware import may_read
 from netvision_api.http.openapi import document_of
 from netvision_api.http.paths import READ
 
-STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-code, h2 { font-family: ui-monospace, monospace }
-h2 { font-size: 1.1rem; margin: 2.5rem 0 0; border-top: 1px solid #8886; padding-top: 1rem }
-table { border-collapse: collapse; width: 100% }
-td { padding: .3rem 1rem .3rem 0; vertical-align: top; border-top: 1px solid #8883 }
-td:first-child { white-space: nowrap; width: 8rem }
-"""
-POLICY = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>{style}</style>
-<h1>{title}</h1>
-<p>{summary} The same for programs: <a href="schema/openapi.json">OpenAPI {openapi}</a>.</p>
-{operations}
-</html>
-"""
+PAGE = (PAGES / "schema.html").read_text(encoding="utf-8")
+DOCUMENT = """<p>{summary} The same for programs: <a href="schema/openapi.json">OpenAPI {openapi}</a>.</p>
+{operations}"""
+FOR_STRANGERS = """<p>This service requires a token, and so does its documentation. A page with scripts asks for it;
+without them use <code>curl -H "Authorization: Bearer …"</code>.</p>"""
 
 
 @route("/schema", http_method=READ, include_in_schema=False, sync_to_thread=False)
 def serve_page(request: Request[Any, Any, Any]) -> Response[str]:
-    """Return the documentation page."""
-    page = render(document_of(request.app))
-    return Response(page, media_type="text/html", headers={"Content-Security-Policy": POLICY})
+    """Return the documentation page, to a stranger without the documentation."""
+    app = request.app
+    page = render(document_of(app)) if may_read(request.scope, app.state.settings) else render_for_stranger()
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 def render(document: dict[str, Any]) -> str:
     """Render an OpenAPI document as HTML."""
     info = document["info"]
-    return PAGE.format(
-        title=escape(f"{info['title']} {info['version']}"),
-        style=STYLE,
+    content = DOCUMENT.format(
         summary=escape(info["summary"]),
         openapi=escape(document["openapi"]),
         operations="\n".join(operations(document["paths"])),
     )
+    return PAGE.format(title=escape(f"{info['title']} {info['version']}"), content=content)
+
+
+def render_for_stranger() -> str:
+    """Render the page that asks for a token."""
+    return PAGE.format(title="NetVision", content=FOR_STRANGERS)
 
 
 def operations(paths: dict[str, Any]) -> Iterator[str]:

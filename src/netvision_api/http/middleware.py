@@ -10,7 +10,7 @@ from typing import cast
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from netvision_api.http.headers import add_headers, header
-from netvision_api.http.paths import PROBE_PATHS
+from netvision_api.http.paths import ASSET_PATHS, PAGE_PATHS, PROBE_PATHS
 from netvision_api.http.problems import (
     FORBIDDEN,
     HOST_NOT_ALLOWED,
@@ -66,7 +66,7 @@ class AccessMiddleware:
             host = header(scope, b"host").decode("latin-1").lower()
             if host not in self.hosts and without_port(host) not in self.hosts:
                 return Problem(HOST_NOT_ALLOWED, f"The Host {host[:80]!r} is not served here; see --allowed-hosts.")
-        if not self.tokens:
+        if not self.tokens or is_open(scope):
             return None
         if is_one_of(token := token_of(scope), self.tokens):
             return None
@@ -74,6 +74,14 @@ class AccessMiddleware:
             return unauthorized(token)
         method = cast("HTTPScope", scope)["method"]
         return None if method in READING_METHODS else Problem(FORBIDDEN, f"{method} needs a token that may write.")
+
+
+def is_open(scope: Scope) -> bool:
+    """Return whether a browser requests a page or a part of one: it could send no token, and they hold no data."""
+    if cast("HTTPScope", scope)["method"] not in READING_METHODS:
+        return False
+    path = scope["path"]
+    return path in ASSET_PATHS or (path in PAGE_PATHS and b"text/html" in header(scope, b"accept"))
 
 
 def may_read(scope: Scope, settings: Settings) -> bool:

@@ -16,7 +16,13 @@ from netvision_api.http.problems import (
 READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 PROBE_PATHS = frozenset({"/health/live", "/health/ready"})
-FIXED_PATHS = PROBE_PATHS | {"/all", "/new", "/metrics", "/schema", "/schema/openapi.json"}
+PAGE_PATHS = frozenset({"/schema"})
+ASSET_PATHS = frozenset(
+    f"/pages/{name}" for name in ("schema.css", "schema.js", "swagger-ui.css", "swagger-ui-bundle.js")
+)
+"""The scripts and styles of the pages: the same for everybody."""
+
+FIXED_PATHS = PROBE_PATHS | PAGE_PATHS | ASSET_PATHS | {"/all", "/new", "/metrics", "/schema/openapi.json"}
 FIXED_NAMES = frozenset(path.split("/")[1] for path in FIXED_PATHS)
 """What no key can be; they win over `/{key}`."""
 
