@@ -22,6 +22,9 @@ PYTEST = ("pytest", "--numprocesses=logical", "--maxprocesses=4", "--dist=workst
 LOWEST = ("uv", "pip", "install", "--resolution", "lowest-direct")
 
 IN_WHEEL = {
+    "netvision_api/http/pages/home.css",
+    "netvision_api/http/pages/home.html",
+    "netvision_api/http/pages/home.js",
     "netvision_api/http/pages/schema.css",
     "netvision_api/http/pages/schema.html",
     "netvision_api/http/pages/schema.js",

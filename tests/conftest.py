@@ -11,11 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
 
 from netvision_api.settings import Settings
 from netvision_api.storage.revisions import upgrade
-from tests.browsers import chromium
 from tests.databases import WORKER, AnyDatabase, PostgresqlDatabase, SqliteDatabase, keep_locks_in, postgresql_server
 from tests.servers import served
 
@@ -98,13 +96,6 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> AnyDatabas
         return SqliteDatabase(tmp_path / "records.db")
     sibling: PostgresqlDatabase = request.getfixturevalue("postgresql").sibling("netvision_empty")
     return sibling
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser; it is closed with the module, since its event loop would be in the way of others in this thread."""
-    with chromium() as program:
-        yield program
 
 
 @pytest.fixture

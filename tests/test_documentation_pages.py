@@ -36,7 +36,7 @@ LONG_RUNNING = ("serve", "swarm", "demo")
 SET_UP = ("python3 -m venv", "uv run netvision ", "export ", ". .venv/bin/activate", "python -m pytest")
 """Commands that install, or prepare a shell for those after them."""
 
-UNDOCUMENTED = ("/schema", "/schema/openapi.json")
+UNDOCUMENTED = ("/", "/schema", "/schema/openapi.json")
 """What is not in the OpenAPI document."""
 
 SECRETS = {"token", "read_token"}

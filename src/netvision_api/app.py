@@ -15,6 +15,7 @@ from netvision_api.http.admission import AdmissionMiddleware
 from netvision_api.http.assets import serve_asset
 from netvision_api.http.documentation import serve_page
 from netvision_api.http.health import HealthController
+from netvision_api.http.home import serve_home
 from netvision_api.http.metrics import Metrics, MetricsMiddleware, serve_metrics
 from netvision_api.http.middleware import AccessMiddleware, HeadersMiddleware
 from netvision_api.http.openapi import openapi_config, with_own_router
@@ -44,14 +45,21 @@ def create_app(settings: Settings | None = None) -> Litestar:
         await database.close()
 
     app = Litestar(
-        route_handlers=[RecordsController, HealthController, serve_metrics, serve_page, serve_asset],
+        route_handlers=[RecordsController, HealthController, serve_metrics, serve_home, serve_page, serve_asset],
         dependencies={name: provide(value) for name, value in dependencies.items()},
         exception_handlers={Exception: handle_exception},
         lifespan=[lifespan],
         on_app_init=[with_own_router],
         openapi_config=openapi_config(settings),
-        # Not a dependency: Litestar resolves two of them in a task group, which takes a tenth of a POST's time.
-        state=State({"settings": settings, "records": RecordService(database, settings), "is_draining": False}),
+        # Not dependencies: Litestar resolves two of them in a task group, which takes a tenth of a POST's time.
+        state=State(
+            {
+                "settings": settings,
+                "records": RecordService(database, settings),
+                "metrics": metrics,
+                "is_draining": False,
+            }
+        ),
         logging_config=None,
         request_max_body_size=settings.max_body,
     )

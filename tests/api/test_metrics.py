@@ -1,6 +1,7 @@
 """The metrics: readable for Prometheus, true, bounded whatever is asked for, and one answer for all workers."""
 
 import os
+import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator
@@ -63,6 +64,23 @@ def test_requests_are_counted_by_method_route_and_status(service: Service) -> No
     service.request("GET", "/5", headers={"Host": "evil.example"})
     assert counts(service.url) == Counter([*(labels for *_, labels in asked), ("GET", "/{count}", "421")])
     assert counts(service.url)["GET", "/metrics", "200"] == 1
+
+
+def test_records_are_counted_when_they_are_stored_and_deleted_and_not_when_they_are_not(service: Service) -> None:
+    batch = [{"uuid": KEY, "text": "a"}, {"text": "b"}]
+    counted = []
+    for method, path, body in (
+        ("POST", "/new", batch),
+        ("POST", "/new", batch[:1]),
+        *[("DELETE", f"/{KEY}", None)] * 2,
+    ):
+        service.request(method, path, json=body)
+        text = service.request("GET", "/metrics").text
+        counted.append(re.findall(r'^netvision_records_total\{operation="(\w+)"\} (.*)', text, re.MULTILINE))
+    stored = ("stored", "2.0")
+    assert [set(each) for each in counted] == [
+        {("deleted", deleted), stored} for deleted in ("0.0", "0.0", "1.0", "1.0")
+    ]
 
 
 def test_a_duration_is_noted_with_every_request(service: Service) -> None:

@@ -105,7 +105,7 @@ async def test_simultaneous_checks_are_one_and_a_fresh_result_is_reused(
     results = await asyncio.gather(*(check() for _ in range(100)))
     results.append(await check())
     assert len({id(result) for result in results}) == 1
-    monkeypatch.setattr("netvision_api.storage.readiness.FRESH_SECONDS", 0)
+    monkeypatch.setattr("netvision_api.storage.sharing.FRESH_SECONDS", 0)
     assert await check() is not results[0]
     await database.close()
 

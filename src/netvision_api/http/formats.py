@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from litestar import Request
 from litestar.datastructures.headers import Accept
+from litestar.types import Scope
 
 from netvision_api.http.headers import header
 from netvision_api.storage.models import Records, StoredRecord
@@ -63,20 +64,27 @@ MAX_ACCEPT = 2**10
 """The longest Accept header in bytes that is parsed; a longer one gets JSON."""
 
 FORMATS = {format_.media_type: format_ for format_ in (JSON, NDJSON, CSV)}
+MEDIA_TYPES = tuple(FORMATS)
 
+HTML = "text/html"
 
 is_excluded = re.compile(r";\s*q=0(\.0*)?\s*(;|$)").search
 
 
 def negotiate(request: Request[Any, Any, Any]) -> Format:
     """Return the format that the Accept header requests; JSON if it names none of ours."""
-    accept = header(request.scope, b"accept")
-    return format_for(accept) if len(accept) <= MAX_ACCEPT else JSON
+    return FORMATS[media_type_for(request.scope, MEDIA_TYPES)]
+
+
+def media_type_for(scope: Scope, offered: tuple[str, ...]) -> str:
+    """Return which of several media types the Accept header requests; the first if it names none of them."""
+    accept = header(scope, b"accept")
+    return best_match(accept, offered) if len(accept) <= MAX_ACCEPT else offered[0]
 
 
 @lru_cache(maxsize=256)  # clients send few different values, and send them often
-def format_for(accept: bytes) -> Format:
-    """Return the format for the value of an Accept header."""
-    ranges = accept.decode("latin-1").split(",")
+def best_match(accept: bytes, offered: tuple[str, ...]) -> str:
+    """Return the media type for the value of an Accept header."""
+    ranges = accept.decode("latin-1").lower().split(",")
     wanted = Accept(",".join(range_ for range_ in ranges if not is_excluded(range_)))
-    return FORMATS[wanted.best_match(list(FORMATS), JSON.media_type)]
+    return wanted.best_match(list(offered), offered[0])

@@ -76,18 +76,23 @@ class HealthController(Controller):
 
         The result is at most a second old. Where a token is set, a request without one gets the status only.
         """
-        state = await check_readiness()
-        reason = state.reason or ("draining" if request.app.state.is_draining else None)
-        readiness = Readiness(
-            "not ready" if reason else "ready",
-            __version__,
-            state.database,
-            state.schema,
-            state.server,
-            state.replication.timeline,
-            state.replication.kind,
-            reason,
-        )
-        status_code = HTTP_503_SERVICE_UNAVAILABLE if reason else HTTP_200_OK
+        readiness = await current_readiness(request, check_readiness)
+        status_code = HTTP_503_SERVICE_UNAVAILABLE if readiness.reason else HTTP_200_OK
         visible = readiness if may_read(request.scope, request.app.state.settings) else Readiness(readiness.status)
         return Response(visible, status_code=status_code)
+
+
+async def current_readiness(request: Request[Any, Any, Any], check_readiness: ReadinessCheck) -> Readiness:
+    """Return whether the service can serve, at most a second old."""
+    state = await check_readiness()
+    reason = state.reason or ("draining" if request.app.state.is_draining else None)
+    return Readiness(
+        "not ready" if reason else "ready",
+        __version__,
+        state.database,
+        state.schema,
+        state.server,
+        state.replication.timeline,
+        state.replication.kind,
+        reason,
+    )

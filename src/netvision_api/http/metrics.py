@@ -16,7 +16,7 @@ from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from netvision_api.http.openapi import described, problem_responses
@@ -57,6 +57,10 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self.registry,
         )
+        self.records = Counter(
+            "netvision_records", "Records that were stored or deleted.", ["operation"], registry=self.registry
+        )
+        self.stored, self.deleted = self.records.labels("stored"), self.records.labels("deleted")
         # `labels` validates its arguments each time; the combinations are few, since routes and methods are.
         self.series = lru_cache(maxsize=None)(self.seconds.labels)
 

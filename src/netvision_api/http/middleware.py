@@ -9,6 +9,7 @@ from typing import cast
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from netvision_api.http.formats import HTML, JSON, media_type_for
 from netvision_api.http.headers import add_headers, header
 from netvision_api.http.paths import ASSET_PATHS, PAGE_PATHS, PROBE_PATHS
 from netvision_api.http.problems import (
@@ -81,7 +82,7 @@ def is_open(scope: Scope) -> bool:
     if cast("HTTPScope", scope)["method"] not in READING_METHODS:
         return False
     path = scope["path"]
-    return path in ASSET_PATHS or (path in PAGE_PATHS and b"text/html" in header(scope, b"accept"))
+    return path in ASSET_PATHS or (path in PAGE_PATHS and media_type_for(scope, (JSON.media_type, HTML)) == HTML)
 
 
 def may_read(scope: Scope, settings: Settings) -> bool:

@@ -16,9 +16,10 @@ from netvision_api.http.problems import (
 READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 PROBE_PATHS = frozenset({"/health/live", "/health/ready"})
-PAGE_PATHS = frozenset({"/schema"})
+PAGE_PATHS = frozenset({"/", "/schema"})
 ASSET_PATHS = frozenset(
-    f"/pages/{name}" for name in ("schema.css", "schema.js", "swagger-ui.css", "swagger-ui-bundle.js")
+    f"/pages/{name}"
+    for name in ("home.css", "home.js", "schema.css", "schema.js", "swagger-ui.css", "swagger-ui-bundle.js")
 )
 """The scripts and styles of the pages: the same for everybody."""
 

@@ -120,6 +120,7 @@ class RecordsController(Controller):
         """
         batch = Batch.decode(body, request.app.state.settings)
         new = await insert_batch(batch, service_of(request)) if batch.records else 0
+        request.app.state.metrics.stored.inc(new)
         format_ = negotiate(request)
         content = format_.render_one(batch.records[0]) if batch.is_single else format_.render_list(batch.records)
         return RecordsResponse(format_, content, CREATED if new else OK)
@@ -180,7 +181,9 @@ class RecordsController(Controller):
     async def delete(self, request: Request[Any, Any, Any]) -> ASGIApp:
         """Delete one record; of any number of concurrent deletes exactly one succeeds."""
         uuid = parse_uuid(key_of(request))
-        return record_response(request, await service_of(request).delete(uuid), uuid)
+        record = await service_of(request).delete(uuid)
+        request.app.state.metrics.deleted.inc(record is not None)
+        return record_response(request, record, uuid)
 
 
 def service_of(request: Request[Any, Any, Any]) -> RecordService:

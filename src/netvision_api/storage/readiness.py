@@ -1,11 +1,8 @@
 """Whether a database can serve, and if not why not and what to do."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
-from time import monotonic
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -24,11 +21,9 @@ from netvision_api.storage.errors import (
 )
 from netvision_api.storage.models import Record
 from netvision_api.storage.revisions import revision_of, schema_mismatch
+from netvision_api.storage.sharing import Shared
 
 logger = logging.getLogger(__name__)
-
-FRESH_SECONDS = 1
-"""How long a result is reused."""
 
 ENCODING = "UTF8"
 TABLE = Record.__tablename__
@@ -111,29 +106,11 @@ class Readiness:
     replication: Replication = Replication()
 
 
-class ReadinessCheck:
-    """Checks a database on a connection of its own: requests never wait for it, nor it for them.
-
-    Callers that come at the same time share one check, and its result is reused for a second.
-    """
+class ReadinessCheck(Shared[Readiness]):
+    """Checks a database on a connection of its own: requests never wait for it, nor it for them."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
-        self.current: asyncio.Task[Readiness] | None = None
-        self.ended = -inf
-
-    async def __call__(self) -> Readiness:
-        """Return the state of the database, at most a second old."""
-        if self.current is None or (self.current.done() and monotonic() - self.ended >= FRESH_SECONDS):
-            self.current = asyncio.create_task(self.check())
-        return await asyncio.shield(self.current)
-
-    async def check(self) -> Readiness:
-        """Query the database, and note when that ended."""
-        try:
-            return await query_readiness(self.database)
-        finally:
-            self.ended = monotonic()
+        super().__init__(lambda: query_readiness(database))
 
 
 async def readiness_of(settings: Settings) -> Readiness:
