@@ -52,7 +52,7 @@ def test_the_page_names_every_operation_and_every_status(answer: httpx.Response,
 
 def test_the_page_loads_its_assets_and_nothing_else(answer: httpx.Response) -> None:
     page = Markup(answer.text)
-    assert {f"/{link}" for link in page.links} - {"/schema/openapi.json", "/data:,"} <= ASSET_PATHS
+    assert {f"/{link}" for link in page.links} - {"/./", "/schema/openapi.json", "/data:,"} <= ASSET_PATHS
     assert not page.tags & {"img", "iframe", "base", "object", "style"}
     assert page.inline == []
     policy = answer.headers["content-security-policy"]
