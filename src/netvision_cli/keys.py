@@ -7,7 +7,8 @@ tell its records from all others, read only its own with `after`, and find the b
 
 Texts that a user adds have uuids of version 7. Those of a swarm are of version 8, whose bits mean what its maker wants,
 and the first 8 bits of the run are a mark instead of random: so `5a` in `01900000-0000-85a0-…` says that a record can
-be deleted when its swarm is dead.
+be deleted when its swarm is dead. The lower half of a swarm's batches are its heartbeats, one record each: a consumer
+that reads on from the middle never meets them.
 """
 
 import hashlib
@@ -27,6 +28,9 @@ FILE_BITS = 14
 TIME_BITS = 48
 MAX_BATCH = 2**POSITION_BITS
 """The most records of one batch."""
+
+FIRST_BATCH = 2 ** (BATCH_BITS - 1)
+"""The number before those of a swarm's batches; the numbers below are heartbeats."""
 
 SWARM_RUN_BITS = 16
 SWARM_MARK = 0x5A
@@ -90,6 +94,11 @@ class Run:
     def floor(self) -> UUID:
         """Return the uuid right before the run's first record."""
         return UUID(int=self.prefix)
+
+    @property
+    def middle(self) -> UUID:
+        """Return the uuid after the run's heartbeats and before its first batch."""
+        return self.key(FIRST_BATCH, 0)
 
     @property
     def ceiling(self) -> UUID:

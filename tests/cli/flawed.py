@@ -63,7 +63,7 @@ class Repeating(Flawed):
 
     def do_page(self, count: int, after: UUID) -> list[Record]:
         page = super().do_page(count, after)
-        return [*page[:1], *page][:count] if page and self.strikes() else page
+        return [*page[:1], *page][:count] if page[1:] and self.strikes() else page
 
 
 class Forgetting(Flawed):

@@ -1,7 +1,7 @@
 """The account as a state machine, against a model of a server that is sometimes harmed on purpose.
 
-The model knows what is stored and which harm was done; the account sees only what a client sees. At the end both must
-agree on every number.
+The model knows what is stored and which harm was done; the account sees only what a client sees, and some of its reads
+are stale. At the end both must agree on every number.
 """
 
 import random
@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from itertools import count
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from netvision_cli.client import Record
-from netvision_cli.keys import Run
+from netvision_cli.keys import FIRST_BATCH, Run
+from netvision_cli.swarm import account as account_module
 from netvision_cli.swarm.account import MAX_OPEN_BATCHES, Account, Batch
 
 PAGE = 5
@@ -28,19 +30,21 @@ class AccountMachine(RuleBasedStateMachine):
         self.rng = random.Random(seed)
         self.run = Run.of(1, seed)
         self.account = Account(self.run)
-        self.numbers: Iterator[int] = count(1)
+        self.batches: Iterator[int] = count(FIRST_BATCH + 1)
+        self.heartbeats: Iterator[int] = count(1)
         self.stored: dict[UUID, Record] = {}
         self.offered: dict[int, Batch] = {}
         self.acknowledged: dict[int, Batch] = {}
         self.deletable: set[UUID] = set()
         self.deleted: dict[UUID, int] = {}
+        self.history: list[dict[UUID, Record]] = [{}]
         self.lost = self.corrupt = self.resurrected = self.duplicated = 0
 
     # --- what happens
 
-    @rule(size=st.integers(1, 6))
-    def offer(self, size: int) -> None:
-        number = next(self.numbers)
+    @rule(size=st.integers(1, 6), is_heartbeat=st.booleans())
+    def offer(self, size: int, is_heartbeat: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+        number = next(self.heartbeats if is_heartbeat else self.batches)
         keys = [self.run.key(number, position) for position in range(size)]
         batch = Batch(number, [Record(key, "text") for key in keys])
         self.account.offer(batch)
@@ -68,6 +72,10 @@ class AccountMachine(RuleBasedStateMachine):
     def read_a_page(self) -> None:
         after = self.rng.choice([self.run.floor, *self.stored])
         self.read(after, PAGE)
+
+    @rule(age=st.integers(0, 20))
+    def read_a_stale_page(self, age: int) -> None:
+        self.read(self.run.floor, PAGE, self.history[-1 - age % len(self.history)])
 
     @precondition(lambda self: self.deletable)
     @rule(outcome=st.sampled_from(["response", "lost before", "lost after", "contested"]))
@@ -142,25 +150,31 @@ class AccountMachine(RuleBasedStateMachine):
         if not hasattr(self, "account"):
             return
         tally = self.account.tally
-        assert tally.lost == self.lost
-        assert tally.resurrected == self.resurrected
+        assert tally.lost <= self.lost
+        assert tally.resurrected <= self.resurrected
         assert tally.duplicated == self.duplicated
         assert tally.corrupt == self.corrupt
+        self.history.append(dict(self.stored))
 
     def teardown(self) -> None:
         if not hasattr(self, "account"):
             return
         self.account.settle(self.read_all())
         self.account.close()
-        tally = self.account.tally
+        tally = self.account.work.merged(self.account.heartbeats)
+        assert tally.lost == self.lost
+        assert tally.resurrected == self.resurrected
+        assert len(self.account.findings.found) == self.lost + self.resurrected
+        assert self.account.missing == {}
         assert tally.created + tally.recovered == tally.deleted + tally.unconfirmed + tally.remaining + tally.lost
         assert tally.remaining == len(self.stored)
 
     # --- the model
 
-    def read(self, after: UUID, size: int) -> list[UUID]:
+    def read(self, after: UUID, size: int, stored: dict[UUID, Record] | None = None) -> list[UUID]:
+        stored = self.stored if stored is None else stored
         began = self.account.begin_read()
-        page = [self.stored[key] for key in sorted(self.stored) if key > after][:size]
+        page = [stored[key] for key in sorted(stored) if key > after][:size]
         self.account.end_read(began, after, size, page)
         return [record.uuid for record in page]
 
@@ -191,6 +205,7 @@ TestAccount = AccountMachine.TestCase
 
 
 def stored(account: Account, number: int, size: int = 3) -> Batch:
+    number += FIRST_BATCH
     batch = Batch(number, [Record(account.run.key(number, position), "text") for position in range(size)])
     account.offer(batch)
     account.acknowledge(batch, batch.records)
@@ -225,13 +240,15 @@ def test_a_late_insert_is_distinguished_from_a_resurrection() -> None:
         account.ask(batch.records[0].uuid)
         account.confirm(batch.records[0].uuid, batch.records[0])
         account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+        account.settle([batch.records[0].uuid])
     assert (account.tally.late, account.tally.resurrected) == (1, 1)
 
 
 def test_a_key_that_the_run_never_made_is_corrupt() -> None:
     account = Account(Run.start())
     stored(account, 1)
-    account.end_read(account.begin_read(), account.run.key(9, 0), 10, [Record(account.run.key(9, 9), "text")])
+    key = account.run.key(FIRST_BATCH + 9, 9)
+    account.end_read(account.begin_read(), account.run.middle, 10, [Record(key, "text")])
     assert account.tally.corrupt == 1
 
 
@@ -253,6 +270,7 @@ def test_one_open_attempt_explains_one_comeback() -> None:
         account.ask(key)
         account.confirm(key, batch.records[0])
         account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+    account.settle([key])
     assert (account.tally.late, account.tally.resurrected) == (1, 2)
 
 
@@ -274,4 +292,55 @@ def test_a_deletion_that_was_never_sent_excuses_nothing() -> None:
     account.ask(key)
     account.doubt(key, was_sent=False)
     account.end_read(account.begin_read(), account.run.floor, 10, [])
+    account.settle([])
     assert account.tally.lost == 1
+
+
+def test_a_record_absent_from_one_read_and_found_by_the_next_is_stale() -> None:
+    now = [0.0]
+    account = Account(Run.start(), lambda: now[0])
+    batch = stored(account, 1)
+    began_before = account.begin_read()
+    account.end_read(account.begin_read(), account.run.floor, 10, batch.records[1:])
+    assert (account.outstanding, account.tally.harmed) == (2, 0)
+    account.end_read(began_before, account.run.floor, 10, batch.records)
+    assert account.tally.stale == 0
+    now[0] = 2.5
+    account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+    assert (account.outstanding, account.tally.stale, account.longest_stale) == (3, 1, 2.5)
+
+
+def test_a_deleted_record_that_a_stale_read_returns_is_not_resurrected() -> None:
+    account = Account(Run.start())
+    batch = stored(account, 1, size=2)
+    for record in batch.records:
+        account.ask(record.uuid)
+        account.confirm(record.uuid, record)
+    account.end_read(account.begin_read(), account.run.floor, 10, batch.records)
+    account.ask(batch.records[0].uuid)
+    account.deny(batch.records[0].uuid)
+    account.end_read(account.begin_read(), account.run.floor, 10, [])
+    assert (account.tally.stale, account.tally.resurrected, account.live) == (2, 0, {})
+
+
+def test_a_missing_record_is_lost_if_its_deletion_or_the_final_read_does_not_find_it() -> None:
+    now = [1.0]
+    account = Account(Run.start(), lambda: now[0])
+    batch = stored(account, 1, size=2)
+    now[0] = 3.0
+    account.end_read(account.begin_read(), account.run.floor, 10, [])
+    assert account.tally.lost == 0
+    account.ask(batch.records[0].uuid)
+    account.deny(batch.records[0].uuid)
+    assert account.tally.lost == 1
+    account.settle([])
+    assert account.tally.lost == 2
+    assert [(f.acknowledged, f.seen, f.missing) for f in account.findings.found] == [(1.0, None, 3.0)] * 2
+
+
+def test_of_very_many_missing_records_the_oldest_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_module, "MAX_MISSING", 2)
+    account = Account(Run.start())
+    batch = stored(account, 1, size=4)
+    account.end_read(account.begin_read(), account.run.floor, 10, [])
+    assert (account.tally.lost, list(account.missing)) == (2, [record.uuid for record in batch.records[2:]])

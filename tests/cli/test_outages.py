@@ -56,7 +56,8 @@ def test_errors_between_responses_are_no_outage() -> None:
         run.fail(sent=tick * MIN_SECONDS / 2, at=tick * MIN_SECONDS / 2)
         assert run.outages.current is None
         run.respond(at=(tick + 0.9) * MIN_SECONDS / 2)
-    assert run.outages.as_dict() == {"count": 0, "total": 0, "longest": 0, "periods": []}
+    figures = run.outages.as_dict()
+    assert figures == {"count": 0, "total": 0, "availability": 100, "longest": 0, "periods": []}
 
 
 def test_an_outage_at_either_end_of_the_run_counts() -> None:

@@ -62,6 +62,15 @@ class SwarmOptions:
     )
     seed: Annotated[int | None, Work("The same seed offers the same texts and batch sizes.")] = None
     delete_foreign: Annotated[bool, Work("Delete whatever is fetched, including records of others.")] = False
+    heartbeat: Annotated[
+        float, Work("Time between two records beside the work, which show outages and what is lost; 0: none.", **WAIT)
+    ] = 0.1
+    hold: Annotated[float, Work("How old a heartbeat is when it is deleted; one in two stays longer.", **DURATION)] = (
+        30.0
+    )
+    read_url: Annotated[
+        str | None, Work("Fetch from this server instead, such as a replica; the final read asks --url.")
+    ] = None
     duration: Annotated[float | None, End("Stop after this time; by default never.", **DURATION)] = None
     records: Annotated[int | None, End("Stop when this many records are inserted.", min=1)] = None
     wait: Annotated[float, End("How long to wait for the server at the start and for the final read.", **WAIT)] = 30.0
@@ -75,6 +84,8 @@ class SwarmOptions:
         tuple[Threshold, ...],
         Result("Exit with status 99 if this is true, such as 'delete.p99>50ms'.", **THRESHOLD),
     ] = ()
+    strict: Annotated[bool, Result("Stale reads spoil the account too.")] = False
+    evidence: Annotated[Path | None, Result("Write what was lost to this file, one record per line, as JSON.")] = None
     compare: Annotated[Path | None, Result("Compare with an earlier run: a file that --json wrote.")] = None
     report: Annotated[Path | None, Result("Write the run as a page to this file.")] = None
     json: Annotated[bool, Result("Print each line, and the summary, as JSON.")] = False

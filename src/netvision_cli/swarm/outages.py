@@ -1,8 +1,9 @@
-"""When the server was away: periods without a response while a call was waiting for one, and failed.
+"""When the server was away: periods without a response while a call was waiting for one.
 
 Failures between responses that follow one another are errors, not an outage: it lasts for at least half a second. It
 begins with the last response before it, or with the first call that failed if that was later, since nobody notices a
-server that is away while nothing is requested; it ends with the next response.
+server that is away while nothing is requested; it ends with the next response. Calls that are announced by `send` need
+not fail: that they wait is enough.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MIN_SECONDS = 0.5
+SILENCE = "no response"
 MAX_PERIODS = 1000
 """How many outages are kept; older ones are only counted."""
 
@@ -22,7 +24,7 @@ class Outage:
 
     began: float
     error: str
-    """Why the first call in it failed."""
+    """Why the first call in it failed, or that none did."""
 
     ended: float | None = None
 
@@ -34,11 +36,17 @@ class Outage:
 class Outages:
     """The outages of a run, from the responses and failures of its calls."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], grain: float = 0.0) -> None:
+        """Begin now; a call sent within `grain` seconds of a response counts as sent at once after it."""
         self.clock = clock
+        self.grain = grain
         self.started = clock()
+        self.stopped: float | None = None
         self.wall_started = datetime.now(UTC)
         self.last_response = self.started
+        self.waiting: list[float] = []
+        """When the announced calls were sent that wait for a response."""
+
         self.failing: Outage | None = None
         """The period since the last response, if a call has failed in it."""
 
@@ -49,22 +57,52 @@ class Outages:
 
     @property
     def now(self) -> float:
-        """Return the seconds since the start of the run."""
-        return self.clock() - self.started
+        """Return the seconds since the start of the run, or those until the end."""
+        return (self.clock() if self.stopped is None else self.stopped) - self.started
+
+    def stop(self) -> None:
+        """Let time end; an outage of this moment lasts to the end of the run."""
+        self.stopped = self.clock()
+
+    def send(self) -> float:
+        """Announce a call, and return when it is sent."""
+        self.waiting.append(self.clock())
+        return self.waiting[-1]
 
     def fail(self, sent: float, error: str) -> None:
         """Note that a call failed, and when by the clock it was sent."""
-        began = max(sent, self.last_response) - self.started
+        self.fail_at(self.beginning(sent), error)
+        self.settle(sent)
+
+    def fail_at(self, began: float, error: str) -> None:
+        """Begin a period without a response, or let it have begun earlier."""
         if self.failing:
             self.failing.began = min(self.failing.began, began)
         else:
             self.failing = Outage(began, error)
 
-    def respond(self) -> None:
-        """Note a response."""
+    def beginning(self, sent: float) -> float:
+        """Return when a period without a response began, in seconds of the run, by a call that was sent in it."""
+        return (self.last_response if sent <= self.last_response + self.grain else sent) - self.started
+
+    def respond(self, sent: float | None = None) -> None:
+        """Note a response, and to which announced call."""
+        if self.waiting:
+            self.fail_at(self.beginning(min(self.waiting)), SILENCE)
         if self.failing:
             self.end(self.failing)
         self.last_response = self.clock()
+        self.settle(sent)
+
+    def settle(self, sent: float | None) -> None:
+        """Wait no longer for an announced call."""
+        if sent in self.waiting:
+            self.waiting.remove(sent)
+
+    def look_away(self) -> None:
+        """Note that nobody was looking until now: what happened since the last response is not known."""
+        if not self.failing:
+            self.last_response = self.clock()
 
     def end(self, outage: Outage) -> None:
         """Keep a period that has ended, if it was long enough."""
@@ -81,8 +119,15 @@ class Outages:
     @property
     def current(self) -> Outage | None:
         """Return the outage of this moment."""
-        is_one = self.failing and self.failing.seconds(self.now) >= MIN_SECONDS
-        return self.failing if is_one else None
+        outage = self.failing
+        if not outage and self.waiting:
+            outage = Outage(self.beginning(min(self.waiting)), SILENCE)
+        return outage if outage and outage.seconds(self.now) >= MIN_SECONDS else None
+
+    @property
+    def begun(self) -> int:
+        """Return how many outages there were, the one of this moment included."""
+        return self.count + (self.current is not None)
 
     def clock_time(self, seconds: float) -> datetime:
         """Return the date and time of a moment of the run."""
@@ -92,9 +137,11 @@ class Outages:
         """Return how many outages there were and when, the one of this moment included."""
         now, current = self.now, [self.current] if self.current else []
         seconds = [outage.seconds(now) for outage in current]
+        total = self.total + sum(seconds)
         return {
             "count": self.count + len(current),
-            "total": round(self.total + sum(seconds), 3),
+            "total": round(total, 3),
+            "availability": round(100 * (1 - total / now), 4) if now > 0 else 100.0,
             "longest": round(max([self.longest, *seconds]), 3),
             "periods": [self.period(outage, now) for outage in [*self.ended, *current]],
         }
@@ -103,6 +150,7 @@ class Outages:
         """Return one outage for the summary."""
         return {
             "at": self.clock_time(outage.began).isoformat(timespec="milliseconds"),
+            "until": self.clock_time(now if outage.ended is None else outage.ended).isoformat(timespec="milliseconds"),
             "began": round(outage.began, 3),
             "seconds": round(outage.seconds(now), 3),
             "has_ended": outage.ended is not None,

@@ -48,7 +48,7 @@ class Snapshot:
             until=elapsed,
             seconds=elapsed,
             cpu_seconds=workload.lifetime.cpu_seconds,
-            tally=replace(workload.account.tally),
+            tally=workload.account.tally,
             calls={name: calls.copy() for name, calls in workload.caller.calls.items()},
             response_times=Calls(workload.pacing.response_times.copy()) if has_rate else None,
             outstanding=workload.outstanding,

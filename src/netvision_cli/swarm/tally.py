@@ -3,7 +3,7 @@
 Thresholds name these numbers before a run begins, so this module imports nothing that talks to a server.
 """
 
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -47,6 +47,7 @@ class Tally:
     late: int = counted(Role.NOTE, "back because an insert without a response was served after the deletion; no fault")
     partial: int = counted(Role.NOTE, "batches seen in part while their insert was unknown; no fault")
     foreign: int = counted(Role.NOTE, "deleted, though inserted by others")
+    stale: int = counted(Role.NOTE, "absent from a read, or in one, by mistake: a later one showed it; no fault")
 
     def total(self, role: Role) -> int:
         """Return the sum of the numbers with a role."""
@@ -66,6 +67,12 @@ class Tally:
     def balances(self) -> bool:
         """Return whether every record was kept until it was deleted, once."""
         return self.is_even and not self.harmed
+
+    @property
+    def findings(self) -> "Tally":
+        """Return this tally without its balance: what was harmed or noted."""
+        balance = FIELDS_BY_ROLE[Role.ORIGIN] + FIELDS_BY_ROLE[Role.FATE]
+        return replace(self, **dict.fromkeys(balance, 0))
 
     def merged(self, other: "Tally") -> "Tally":
         """Return what was counted here or there."""

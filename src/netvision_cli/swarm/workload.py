@@ -8,16 +8,16 @@ import asyncio
 import random
 import string
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
 from netvision_cli.errors import RETRYABLE, NetvisionError, NotConnected, NotFound, Refused, Unauthorized, Unchecked
-from netvision_cli.keys import Run
+from netvision_cli.keys import FIRST_BATCH, Run
 from netvision_cli.storing import BATCH_CHARACTERS
 from netvision_cli.swarm.account import Account, Batch
 from netvision_cli.swarm.calls import Caller
+from netvision_cli.swarm.heartbeats import Heartbeats, Service, Services
 from netvision_cli.swarm.lifetime import Lifetime
 from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.swarm.pacing import IDLE_SECONDS, Pacing
@@ -33,39 +33,39 @@ DUPLICATE_DELETE_SHARE = 0.2
 START = UUID(int=0)
 
 
-class Service(Protocol):
-    """What a workload calls, several times at once."""
-
-    async def store(self, records: Sequence[Record]) -> list[Record]:
-        """Store a batch."""
-
-    async def page(self, count: int, after: UUID | None = None) -> list[Record]:
-        """Return the first records after a uuid."""
-
-    async def remove(self, key: UUID) -> Record:
-        """Delete a record."""
-
-
 class Workload:
     """One run of the swarm against one server."""
 
     def __init__(
-        self, client: Service, options: SwarmOptions, seed: int, clock: Callable[[], float] = time.perf_counter
+        self,
+        client: Service,
+        options: SwarmOptions,
+        seed: int,
+        clock: Callable[[], float] = time.perf_counter,
+        *,
+        replica: Service | None = None,
+        monitors: Services | None = None,
     ) -> None:
-        """Prepare a run; the same seed offers the same texts and batch sizes. The clock counts in seconds."""
+        """Prepare a run; the same seed offers the same texts and batch sizes. The clock counts in seconds.
+
+        A replica serves the fetches instead of the server; `monitors` serve the heartbeats.
+        """
         self.client = client
+        self.replica = replica or client
         self.options = options
         self.seed = seed
         self.run_keys = Run.start_swarm()
-        self.account = Account(self.run_keys)
         self.lifetime = Lifetime(clock)
+        self.account = Account(self.run_keys, lambda: self.lifetime.elapsed)
         self.pacing = Pacing(options, self.lifetime.clock)
         self.caller = Caller(self.lifetime, options.wait)
+        services = monitors or Services(client, self.replica)
+        self.heartbeats = Heartbeats(services, self.account, self.lifetime, options.heartbeat, options.hold)
         self.producing = options.producers
         self.batches = 0
         self.is_checked = False
         self.refusal: Refused | None = None
-        self.start = START if options.delete_foreign else self.run_keys.floor
+        self.start = START if options.delete_foreign else self.run_keys.middle
         self.cursor = self.start
         self.fetching = asyncio.Lock()
         self.claimed: set[UUID] = set()
@@ -81,12 +81,23 @@ class Workload:
         """
         if self.options.duration is not None:
             asyncio.get_running_loop().call_later(self.options.duration, self.stop)
+        beating = asyncio.create_task(self.heartbeats.run())
+        try:
+            await self.work(beating)
+        except asyncio.CancelledError:
+            beating.cancel()
+            raise
+        self.heartbeats.stop()
+        await beating
+        if failure := self.lifetime.failure or self.refusal:
+            raise failure
+
+    async def work(self, beating: Awaitable[None]) -> None:
+        """Produce and consume until stopped, and settle the account."""
         producers = [self.stop_on_error(self.produce()) for _ in range(self.options.producers)]
         consumers = [self.stop_on_error(self.consume()) for _ in range(self.options.consumers)]
         await asyncio.gather(*producers, *consumers)
-        await self.stop_on_error(self.finish())
-        if failure := self.lifetime.failure or self.refusal:
-            raise failure
+        await self.stop_on_error(self.finish(beating))
 
     async def stop_on_error(self, work: Awaitable[None]) -> None:
         """Do the work of one task; an error in it stops the whole run."""
@@ -101,8 +112,8 @@ class Workload:
 
     @property
     def outstanding(self) -> int:
-        """Return how many of the run's records may be stored."""
-        return len(self.account.live)
+        """Return how many of the run's records may be stored, without heartbeats and what is missing."""
+        return self.account.outstanding
 
     # --- producers
 
@@ -131,9 +142,10 @@ class Workload:
         self.batches += 1
         rng = random.Random(f"{self.seed}/{self.batches}")  # noqa: S311 - no secret
         size = self.pacing.reserve(min(rng.randint(*self.options.batch), self.fitting(BATCH_CHARACTERS)))
-        keys = (self.run_keys.key(self.batches, index) for index in range(size))
+        number = FIRST_BATCH + self.batches
+        keys = (self.run_keys.key(number, index) for index in range(size))
         records = [Record(key, "".join(rng.choices(ALPHABET, k=self.options.length))) for key in keys]
-        return Batch(self.batches, records)
+        return Batch(number, records)
 
     def fitting(self, characters: int) -> int:
         """Return how many of the run's texts have so many characters, at least one."""
@@ -141,6 +153,19 @@ class Workload:
 
     async def insert(self, batch: Batch, intended_start: float) -> None:
         """Insert a batch, repeatedly under the same uuids until the server reports what became of it."""
+        self.account.offer(batch)
+        try:
+            await self.store(batch)
+        except Unauthorized:
+            raise
+        except Refused as refusal:
+            self.refusal = refusal
+            self.stop()
+        else:
+            self.pacing.acknowledge(intended_start)
+
+    async def store(self, batch: Batch) -> None:
+        """Send an offered batch until it is acknowledged."""
 
         async def attempt() -> list[Record]:
             try:
@@ -150,17 +175,7 @@ class Workload:
                     self.account.leave_open(batch)
                 raise
 
-        self.account.offer(batch)
-        try:
-            records = await self.caller.call_with_retries("insert", attempt)
-        except Unauthorized:
-            raise
-        except Refused as refusal:
-            self.refusal = refusal
-            self.stop()
-        else:
-            self.account.acknowledge(batch, records)
-            self.pacing.acknowledge(intended_start)
+        self.account.acknowledge(batch, await self.caller.call_with_retries("insert", attempt))
 
     # --- consumers
 
@@ -176,7 +191,7 @@ class Workload:
         if self.lifetime.failure or (self.options.leave and self.lifetime.is_stopping):
             return False
         is_filling = self.producing > 0
-        return is_filling or any(not entry.came_back and entry.acknowledged for entry in self.account.live.values())
+        return is_filling or self.account.has_work
 
     async def fetch(self) -> list[UUID]:
         """Continue reading at the cursor, and claim what can be deleted."""
@@ -189,7 +204,7 @@ class Workload:
     async def fetch_page(self) -> list[UUID]:
         """Read the next page, judge it, and move the cursor to its end, or back to the start."""
         count = min(self.options.fetch, self.fitting(PAGE_CHARACTERS))
-        records, keys = await self.read(self.cursor, count)
+        records, keys = await self.read(self.replica, self.cursor, count)
         if self.options.delete_foreign:
             keys += [record.uuid for record in records if self.is_foreign(record.uuid)]
         is_full = len(records) >= count and records[-1].uuid < self.run_keys.ceiling
@@ -198,11 +213,11 @@ class Workload:
         self.claimed.update(keys)
         return keys
 
-    async def read(self, after: UUID, count: int) -> tuple[list[Record], list[UUID]]:
+    async def read(self, service: Service, after: UUID, count: int) -> tuple[list[Record], list[UUID]]:
         """Read one page; return it, and the uuids of its records that can be deleted."""
         began = self.account.begin_read()
         try:
-            records = await self.client.page(count, after if after != START else None)
+            records = await service.page(count, after if after != START else None)
         except BaseException:
             self.account.abandon_read(began)
             raise
@@ -256,23 +271,54 @@ class Workload:
             return None
         except RETRYABLE as error:
             return error
-        self.account.tally.foreign += 1
+        self.account.work.foreign += 1
         return None
 
     # --- the end
 
-    async def finish(self) -> None:
+    async def finish(self, beating: Awaitable[None]) -> None:
         """Settle the account by a final read; delete what it still finds, and read again."""
+        if self.lifetime.failure:
+            return
+        await self.write_once_more()
+        self.heartbeats.stop()
+        await beating
         for round_ in range(CLEANING_ROUNDS + 1):
-            if self.lifetime.failure:
-                return
             self.account.settle(await self.read_all())
-            if self.options.leave or not self.account.live or round_ == CLEANING_ROUNDS:
+            keys = [key for key in self.account.live if not self.options.leave or self.account.is_heartbeat(key)]
+            if not keys or round_ == CLEANING_ROUNDS:
                 break
-            for key in list(self.account.live):
-                await self.delete(key)
+            await self.delete_all(keys)
         self.account.close()
         self.is_checked = True
+
+    async def write_once_more(self) -> None:
+        """Wait until a write is acknowledged: a server that takes none may have an old copy of the records.
+
+        If no call has failed so far, the server is still the one that acknowledged the writes before.
+        """
+        if not self.caller.error_kinds:
+            return
+        batch = self.heartbeats.new()
+        try:
+            await self.store(batch)
+        except Unauthorized:
+            raise
+        except Refused as refusal:
+            self.refusal = self.refusal or refusal
+
+    async def delete_all(self, keys: Iterable[UUID]) -> None:
+        """Delete records, as many at a time as there are consumers."""
+        waiting = iter(keys)
+
+        async def work() -> None:
+            for key in waiting:
+                await self.delete(key)
+
+        workers = (work() for _ in range(self.options.consumers))
+        for result in await asyncio.gather(*workers, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def read_all(self) -> list[UUID]:
         """Read every stored record of this run, page by page, and judge each page; raises Unchecked if one repeats."""
@@ -291,5 +337,5 @@ class Workload:
 
     async def read_page(self, after: UUID, count: int) -> list[Record]:
         """Read a page after a uuid, repeatedly until the server responds."""
-        records, _ = await self.caller.call_with_retries("fetch", lambda: self.read(after, count))
+        records, _ = await self.caller.call_with_retries("fetch", lambda: self.read(self.client, after, count))
         return records
