@@ -1,11 +1,15 @@
 """Servers with planted flaws: some harm records, some are merely unpleasant."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
-from netvision_cli.errors import ServerError
+from netvision_cli.errors import NotConnected, ServerError
 from tests.cli.simulation import SimulatedServer
+
+T = TypeVar("T")
 
 
 class Flawed(SimulatedServer):
@@ -112,3 +116,46 @@ class Landing(SimulatedServer):
         self.late_keys.add(records[0].uuid)
         await self.late(lambda: self.do_store(records))
         raise AssertionError
+
+
+class FailingOver(SimulatedServer):
+    """Goes on, after an outage, with a copy of what it held some time before."""
+
+    def __init__(self, seed: int, at: float, window: float, outage: float) -> None:
+        super().__init__(seed)
+        self.copied_at, self.fails_at, self.serves_at = at - window, at, at + outage
+        self.copy: dict[UUID, str] | None = None
+        self.has_failed_over = False
+
+    async def serve(self, work: Callable[[], T]) -> T:
+        now = asyncio.get_running_loop().time()
+        if self.fails_at <= now < self.serves_at:
+            raise NotConnected("refused")
+        return await super().serve(work)
+
+    async def pass_time(self) -> None:
+        await asyncio.sleep(0.001)
+        now = asyncio.get_running_loop().time()
+        if self.copy is None and now >= self.copied_at:
+            self.copy = dict(self.texts)
+        if self.copy is not None and not self.has_failed_over and now >= self.fails_at:
+            self.has_failed_over = True
+            self.texts, self.keys = self.copy, sorted(self.copy)
+
+
+class Replica:
+    """Serves the pages of a server as they were some time ago."""
+
+    def __init__(self, primary: SimulatedServer, lag: float) -> None:
+        self.primary = primary
+        self.lag = lag
+        self.states: list[tuple[float, dict[UUID, str]]] = [(0.0, {})]
+
+    async def page(self, count: int, after: UUID | None = None) -> list[Record]:
+        await self.primary.pass_time()
+        now = asyncio.get_running_loop().time()
+        self.states.append((now, dict(self.primary.texts)))
+        while len(self.states) > 1 and self.states[1][0] <= now - self.lag:
+            self.states.pop(0)
+        texts = self.states[0][1]
+        return [Record(key, texts[key]) for key in sorted(texts) if key > (after or UUID(int=0))][:count]

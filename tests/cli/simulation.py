@@ -13,6 +13,7 @@ from uuid import UUID
 
 from netvision_cli.client import Record
 from netvision_cli.errors import ConnectionLost, NotConnected, NotFound, ServerError, TimedOut
+from netvision_cli.swarm.heartbeats import Replica, Services
 from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
 
@@ -128,11 +129,15 @@ class SimulatedServer:
             return
 
 
-def simulate(server: SimulatedServer, seed: int, options: SwarmOptions = OPTIONS) -> Workload:
-    """Run a workload against a simulated server to its end."""
+def simulate(
+    server: SimulatedServer, seed: int, options: SwarmOptions = OPTIONS, replica: Replica | None = None
+) -> Workload:
+    """Run a workload against a simulated server to its end; a replica serves what is fetched meanwhile."""
 
     async def run() -> Workload:
-        workload = Workload(server, options, seed, asyncio.get_running_loop().time)
+        reader = replica or server
+        services = Services(replica=reader, writer=server, reader=reader)
+        workload = Workload(server, options, seed, asyncio.get_running_loop().time, services=services)
         await workload.run()
         return workload
 

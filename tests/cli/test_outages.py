@@ -57,7 +57,14 @@ def test_errors_between_responses_are_no_outage() -> None:
         assert run.outages.current is None
         run.respond(at=(tick + 0.9) * MIN_SECONDS / 2)
     figures = run.outages.as_dict()
-    assert figures == {"count": 0, "total": 0, "availability": 100, "longest": 0, "periods": []}
+    assert figures == {
+        "count": 0,
+        "total": 0,
+        "watched": pytest.approx(24.975),
+        "availability": 100,
+        "longest": 0,
+        "periods": [],
+    }
 
 
 def test_an_outage_at_either_end_of_the_run_counts() -> None:

@@ -1,10 +1,12 @@
 """One session of `netvision swarm`: the workload, its lines, its panel, its signals and its summary."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, closing, nullcontext, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from netvision_cli.client import Client, Readiness
@@ -16,6 +18,7 @@ from netvision_cli.swarm.announcer import OutageAnnouncer
 from netvision_cli.swarm.cleaning import run_clean
 from netvision_cli.swarm.colors import paint_for
 from netvision_cli.swarm.comparison import compare, read_summary
+from netvision_cli.swarm.heartbeats import TIMEOUT_SECONDS, Services
 from netvision_cli.swarm.history import History
 from netvision_cli.swarm.lines import Lines
 from netvision_cli.swarm.noise import spread
@@ -25,7 +28,7 @@ from netvision_cli.swarm.report import report
 from netvision_cli.swarm.result_file import ResultFile
 from netvision_cli.swarm.signals import Terminals, is_reader_gone, listen
 from netvision_cli.swarm.snapshot import Snapshot
-from netvision_cli.swarm.summary import RunInfo, render, summarize
+from netvision_cli.swarm.summary import RunInfo, describe_loss, render, summarize
 from netvision_cli.swarm.tally import Role
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import Workload
@@ -45,6 +48,7 @@ class RunContext:
     """The summary of a run to compare it with."""
 
     report_file: ResultFile | None = None
+    evidence_file: ResultFile | None = None
 
 
 def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swarm") -> None:
@@ -56,9 +60,15 @@ def run_swarm(connection: Connection, options: SwarmOptions, program: str = "swa
     validate_options(options)
     earlier = read_summary(options.compare) if options.compare else None
     command = command_line(program, *([connection] if program == "swarm" else []), options)
-    report_file = ResultFile(options.report) if options.report else None
-    with closing(report_file) if report_file else nullcontext(), asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(swarm(connection, options, RunContext(command, show_url(connection.url), earlier, report_file)))
+    with ExitStack() as stack:
+        report_file, evidence_file = (open_result(path, stack) for path in (options.report, options.evidence))
+        context = RunContext(command, show_url(connection.url), earlier, report_file, evidence_file)
+        stack.enter_context(asyncio.Runner(loop_factory=loop_factory())).run(swarm(connection, options, context))
+
+
+def open_result(path: Path | None, stack: ExitStack) -> ResultFile | None:
+    """Open a file for a result, if one is wanted."""
+    return stack.enter_context(closing(ResultFile(path))) if path else None
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -85,9 +95,21 @@ def validate_options(options: SwarmOptions) -> None:
 
 async def swarm(connection: Connection, options: SwarmOptions, context: RunContext) -> None:
     """Connect, work, and print the summary."""
-    async with Client(connection.url, token=connection.bearer, timeout=connection.timeout) as client:
+    async with AsyncExitStack() as stack:
+
+        async def connect(url: str, seconds: float = connection.timeout) -> Client:
+            return await stack.enter_async_context(Client(url, token=connection.bearer, timeout=seconds))
+
+        read_url, deadline = options.read_url or connection.url, min(connection.timeout, TIMEOUT_SECONDS)
+        client = await connect(connection.url)
+        services = Services(
+            replica=await connect(read_url),
+            writer=await connect(connection.url, deadline),
+            reader=await connect(read_url, deadline),
+        )
         readiness = asyncio.create_task(server_readiness(client))
-        session = SwarmSession(Workload(client, options, options.seed or 0), context)
+        workload = Workload(client, options, options.seed or 0, services=services)
+        session = SwarmSession(workload, context)
         failure = await session.conduct()
         session.conclude(failure, await readiness or await server_readiness(client))
 
@@ -141,11 +163,22 @@ class SwarmSession:
             print_status(render(summary, paint))
             if self.context.earlier:
                 print_status(f"\n{compare(self.context.earlier, summary, paint)}")
-        error, report_error = exit_error(summary, failure), self.write_report(summary)
+        error, report_error = exit_error(summary, failure), self.write_evidence() or self.write_report(summary)
         if error and report_error:
             print_status(f"Error: {report_error}")
         if final := error or report_error:
             raise final
+
+    def write_evidence(self) -> NetvisionError | None:
+        """Write what was lost if that is wanted; return the error if it could not be written."""
+        file, outages = self.context.evidence_file, self.workload.caller.outages
+        try:
+            if file:
+                found = self.workload.account.findings.found
+                file.write("".join(f"{json.dumps(each.as_dict(outages.clock_time))}\n" for each in found))
+        except NetvisionError as error:
+            return error
+        return None
 
     def write_report(self, summary: dict[str, Any]) -> NetvisionError | None:
         """Write the report if one is wanted; return the error if it could not be written."""
@@ -160,15 +193,21 @@ class SwarmSession:
 
     def summarize(self, end: Snapshot, server: Readiness | None) -> dict[str, Any]:
         """Summarize the whole run."""
+        account, heartbeats = self.workload.account, self.workload.heartbeats
+        evidence = str(file.path) if (file := self.context.evidence_file) else None
         info = RunInfo(
             seed=self.workload.seed,
             command=self.context.command,
             server=server,
             is_checked=self.workload.is_checked,
-            outages=self.workload.caller.outages.as_dict(),
+            outages=self.workload.caller.outages.as_dict() | heartbeats.outages(),
             error_kinds=dict(self.workload.caller.error_kinds),
             spread=spread(self.history.intervals),
             busy_seconds=self.history.busy_seconds,
+            heartbeats=heartbeats.as_dict(),
+            loss=describe_loss(account.findings, end.tally, heartbeats.writes, evidence),
+            longest_stale=account.longest_stale,
+            is_strict=self.workload.options.strict,
         )
         return summarize(end, info, self.workload.options.fail_if)
 

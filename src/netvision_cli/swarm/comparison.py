@@ -77,7 +77,7 @@ def outcome(name: str, before: float | None, now: float | None, noise: float | N
 
 def better_if(name: str) -> int:
     """Return 1 if a number should be high, -1 if it should be low, 0 if neither."""
-    if UNITS[name] == RATE:
+    if UNITS[name] == RATE or name == "availability":
         return 1
     return 0 if name in ACCOUNT_FIELDS and name not in FIELDS_BY_ROLE[Role.HARM] else -1
 

@@ -32,24 +32,29 @@ MAX_DOUBLINGS = 12
 """How often the time that a heartbeat stays can double: the longest is 2 ** (1 + this) times `hold`."""
 
 
-class Service(Protocol):
-    """What heartbeats call."""
-
-    async def store(self, records: Sequence[Record]) -> list[Record]:
-        """Store a batch."""
+class Replica(Protocol):
+    """What is called to read, several times at once."""
 
     async def page(self, count: int, after: UUID | None = None) -> list[Record]:
         """Return the first records after a uuid."""
+
+
+class Service(Replica, Protocol):
+    """What a run calls, several times at once."""
+
+    async def store(self, records: Sequence[Record]) -> list[Record]:
+        """Store a batch."""
 
     async def remove(self, key: UUID) -> Record:
         """Delete a record."""
 
 
 class Services(NamedTuple):
-    """Where heartbeats are written and where they are read, which may be the same."""
+    """Where a run fetches, and where it writes and reads its heartbeats; all may be the same."""
 
+    replica: Replica
     writer: Service
-    reader: Service
+    reader: Replica
 
 
 class Gap:
@@ -72,7 +77,7 @@ class Heartbeats:
 
     def __init__(self, services: Services, account: Account, lifetime: Lifetime, interval: float, hold: float) -> None:
         """Send one every `interval` seconds; 0 means none."""
-        self.writer, self.reader = services
+        self.writer, self.reader = services.writer, services.reader
         self.account = account
         self.lifetime = lifetime
         self.interval = interval
@@ -81,6 +86,7 @@ class Heartbeats:
         self.reads = Outages(lifetime.clock, 2 * interval)
         self.insertions, self.deletions = Gap(), Gap()
         self.number = 0
+        self.requests = 0
         self.unsettled: deque[Batch] = deque()
         """Sent without a clear response; each is sent again before there is a new one."""
 
@@ -118,6 +124,7 @@ class Heartbeats:
             return
         self.start(self.write())
         self.start(self.read())
+        self.requests += 2
         for _ in range(DELETIONS_PER_BEAT):
             if self.due and self.due[0][0] <= self.lifetime.clock() and not self.writes.failing:
                 _, number, key = heappop(self.due)
@@ -196,6 +203,7 @@ class Heartbeats:
         if not self.account.is_deletable(key):
             return
         self.account.ask(key)
+        self.requests += 1
         try:
             record = await self.writer.remove(key)
         except NotFound:
@@ -210,12 +218,19 @@ class Heartbeats:
 
     # --- what they show
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the numbers of the heartbeats, and how short a loss they would have shown, in seconds."""
+    def outages(self) -> dict[str, dict[str, Any]]:
+        """Return the outages of writes and of reads; nothing without heartbeats."""
+        return {"writes": self.writes.as_dict(), "reads": self.reads.as_dict()} if self.interval else {}
+
+    def as_dict(self) -> dict[str, Any] | None:
+        """Return their numbers, and how short a loss they would have shown, in seconds; None if there were none."""
+        if not self.interval:
+            return None
         tally = self.account.heartbeats.as_dict()
         noticed = {"insert": self.insertions.longest, "delete": self.deletions.longest}
         return {
             "interval": self.interval,
+            "requests": self.requests,
             **tally,
             "noticed": {call: None if gap is None else round(gap, 3) for call, gap in noticed.items()},
         }

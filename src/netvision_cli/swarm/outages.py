@@ -133,6 +133,11 @@ class Outages:
         """Return the date and time of a moment of the run."""
         return self.wall_started + timedelta(seconds=seconds)
 
+    def next_beginning(self, seconds: float) -> float | None:
+        """Return when the outage began that lasted at a moment of the run, or the next one after it."""
+        outages = [*self.ended, *([self.current] if self.current else [])]
+        return next((outage.began for outage in outages if outage.ended is None or outage.ended >= seconds), None)
+
     def as_dict(self) -> dict[str, Any]:
         """Return how many outages there were and when, the one of this moment included."""
         now, current = self.now, [self.current] if self.current else []
@@ -141,6 +146,7 @@ class Outages:
         return {
             "count": self.count + len(current),
             "total": round(total, 3),
+            "watched": round(now, 3),
             "availability": round(100 * (1 - total / now), 4) if now > 0 else 100.0,
             "longest": round(max([self.longest, *seconds]), 3),
             "periods": [self.period(outage, now) for outage in [*self.ended, *current]],

@@ -19,7 +19,7 @@ from netvision_cli.swarm.plots import (
     over_time,
 )
 from netvision_cli.swarm.snapshot import Snapshot
-from netvision_cli.swarm.summary import COLUMNS, cell_text, timed_rows
+from netvision_cli.swarm.summary import COLUMNS, OUTAGE_KINDS, cell_text, loss_line, outage_counts, timed_rows
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, MEANINGS, Role
 from netvision_cli.swarm.thresholds import Verdict
 from netvision_cli.swarm.workload import DUPLICATE_DELETE_SHARE
@@ -67,6 +67,8 @@ def outcome(summary: Mapping[str, Any]) -> Iterator[Element]:
         remark(f"{format_elapsed(summary['seconds'])} with seed {summary['seed']}, ended {summary['ended']}"),
         element("p", summary["verdict"], class_="good" if summary["balances"] else "bad"),
     ]
+    if summary["loss"]:
+        parts.append(element("p", loss_line(summary["loss"]), class_="bad"))
     if missed:
         parts.append(element("p", f"{missed} of {len(verdicts)} thresholds missed.", class_="bad"))
     yield element("header", *parts, class_="failed" if missed or not summary["balances"] else "passed")
@@ -108,6 +110,7 @@ def calls(summary: Mapping[str, Any]) -> Iterator[Element]:
         f" {summary['errors']:,} of {summary['attempts']:,} calls failed. The table counts requests, and"
         f" {DUPLICATE_DELETE_SHARE:.0%} of the deletions are requested twice. Durations are in milliseconds.",
     )
+    yield from map(remark, outage_counts(summary["outages"]))
     rows = [
         (cell(name), *(number(figures.get(column, "")) for column in COLUMNS))
         for name, figures in timed_rows(summary).items()
@@ -204,9 +207,12 @@ def percentiles(intervals: Sequence[Snapshot], name: str) -> dict[str, list[Valu
 
 def events(summary: Mapping[str, Any], intervals: Sequence[Snapshot]) -> Iterator[Band]:
     """Find when the server was away, and when the remaining records were deleted."""
-    for period in summary["outages"]["periods"]:
-        start = period["began"]
-        yield Band(start, start + period["seconds"], f"no response: {period['error']}", "trouble")
+    outages = summary["outages"]
+    kinds = {f"no {kind}": outages[kind] for kind in OUTAGE_KINDS if kind in outages} or {"no response": outages}
+    for kind, each in kinds.items():
+        for period in each["periods"]:
+            start = period["began"]
+            yield Band(start, start + period["seconds"], f"{kind}: {period['error']}", "trouble")
     stopping = [span for span in intervals if span.is_stopping]
     if stopping:
         yield Band(stopping[0].until - stopping[0].seconds, stopping[-1].until, "deleting what remained")

@@ -1,5 +1,6 @@
 """The summary of a run, as data and as text: computed once from its last snapshot."""
 
+import math
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,10 @@ from netvision_cli import __version__
 from netvision_cli.client import Readiness
 from netvision_cli.escaping import escape
 from netvision_cli.swarm.colors import BAD, GOOD, WARNING, Paint, plain
+from netvision_cli.swarm.findings import Findings, iso
 from netvision_cli.swarm.history import BUSY_SHARE
 from netvision_cli.swarm.latency import TIMES
+from netvision_cli.swarm.outages import MIN_SECONDS, Outages
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, Role, Tally
 from netvision_cli.swarm.thresholds import Threshold, Verdict
@@ -22,6 +25,7 @@ BUSY_TOO_LONG = 0.2
 """A run whose process was busy for more than this share of the time measured that process."""
 
 LISTED_OUTAGES = 10
+OUTAGE_KINDS = ("writes", "reads")
 
 COLUMNS = ("count", "rate", *TIMES, "errors", "retries")
 
@@ -50,6 +54,18 @@ class RunInfo:
     busy_seconds: float
     """For how long this process used nearly a whole core."""
 
+    heartbeats: dict[str, Any] | None = None
+    """Their numbers, as `Heartbeats.as_dict` returns them; None if there were none."""
+
+    loss: dict[str, Any] | None = None
+    """What was lost and when it was acknowledged, as `describe_loss` returns it."""
+
+    longest_stale: float = 0.0
+    """How old the oldest stale read was, in seconds."""
+
+    is_strict: bool = False
+    """Whether stale reads spoil the account."""
+
 
 def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = ()) -> dict[str, Any]:
     """Gather everything that is reported at the end; durations of calls are in milliseconds."""
@@ -73,9 +89,12 @@ def summarize(end: Snapshot, info: RunInfo, thresholds: tuple[Threshold, ...] = 
         "retries": end.retries,
         "outages": info.outages,
         "account": end.tally.as_dict(),
+        **({"heartbeats": info.heartbeats} if info.heartbeats else {}),
+        "longest_stale": round(info.longest_stale, 3),
+        "loss": info.loss,
         "checked": info.is_checked,
-        "balances": info.is_checked and end.tally.balances,
-        "verdict": verdict(end.tally, is_checked=info.is_checked),
+        "balances": info.is_checked and balances(end.tally, is_strict=info.is_strict),
+        "verdict": verdict(end.tally, info),
         "spread": info.spread,
         "cpu": round(end.cpu, 3),
         "warning": bottleneck_warning(info.busy_seconds, end.seconds),
@@ -103,23 +122,79 @@ def bottleneck_warning(busy_seconds: float, seconds: float) -> str | None:
     )
 
 
-def verdict(tally: Tally, *, is_checked: bool) -> str:
-    """State in one sentence what the account proves."""
-    if not is_checked:
+def balances(tally: Tally, *, is_strict: bool) -> bool:
+    """Return whether every record was kept, and with `--strict` also whether every read was up to date."""
+    return tally.balances and not (is_strict and tally.stale)
+
+
+def verdict(tally: Tally, info: RunInfo) -> str:
+    """State what the account proves."""
+    if not info.is_checked:
         return "The account could not be checked: there was no final read."
-    if tally.balances:
+    if balances(tally, is_strict=info.is_strict):
         return (
             "Every record acknowledged was kept until it was deleted, once:"
-            f" {terms(tally, Role.ORIGIN)} = {terms(tally, Role.FATE)}."
+            f" {terms(tally, Role.ORIGIN)} = {terms(tally, Role.FATE)}.{proof(info.heartbeats)}"
         )
-    harms = {name: getattr(tally, name) for name in FIELDS_BY_ROLE[Role.HARM]}
+    names = [*FIELDS_BY_ROLE[Role.HARM], *(["stale"] if info.is_strict else [])]
+    harms = {name: getattr(tally, name) for name in names}
     found = ", ".join(f"{count} {name}" for name, count in harms.items() if count) or "the numbers are not even"
     hint = (
-        " Records that another client deleted count as lost too: this run cannot distinguish the two."
+        " Records that another client deleted, or whose DELETE a proxy sent twice, count as lost too: this run cannot"
+        " distinguish them."
         if tally.lost
         else ""
     )
     return f"The account does not balance: {found}.{hint}"
+
+
+def proof(heartbeats: Mapping[str, Any] | None) -> str:
+    """Write how short a loss the heartbeats would have shown."""
+    insert, delete = (heartbeats or {}).get("noticed", {}).values() or (None, None)
+    if insert is None:
+        return ""
+    if delete is None:
+        return f" Heartbeats would have shown any loss of inserts longer than {grain(insert)} s."
+    return f" Heartbeats would have shown any loss longer than {grain(max(insert, delete))} s."
+
+
+def grain(seconds: float) -> str:
+    """Write a bound in seconds, rounded up."""
+    return f"{math.ceil(100 * seconds) / 100:.2f}"
+
+
+def describe_loss(findings: Findings, tally: Tally, outages: Outages, evidence: str | None) -> dict[str, Any] | None:
+    """Return how much is gone and when it was acknowledged; None if nothing is."""
+    first, last = findings.first, findings.last
+    if not findings.found:
+        return None
+    times = (None if at is None else iso(outages.clock_time(at)) for at in (first, last))
+    began = None if last is None else outages.next_beginning(last)
+    return {
+        "inserts": tally.lost,
+        "deletes": tally.resurrected,
+        **dict(zip(("first", "last"), times, strict=True)),
+        "seconds": None if first is None or last is None else round(last - first, 3),
+        "before_outage": None if first is None or began is None else round(max(0.0, began - first), 3),
+        "evidence": evidence,
+    }
+
+
+def loss_line(loss: Mapping[str, Any]) -> str:
+    """Write how much is gone, when it was acknowledged, and where to find each record."""
+    text = f"lost {loss['inserts']} inserts and {loss['deletes']} deletions"
+    if loss["first"]:
+        first, last = (datetime.fromisoformat(loss[at]) for at in ("first", "last"))
+        text += f", acknowledged {clock(first)} to {clock(last)} UTC"
+        text += f", {loss['seconds']:.1f} s" if loss["before_outage"] is None else ""
+    if loss["before_outage"] is not None:
+        text += f": {loss['before_outage']:.1f} s before the outage"
+    return text + (f" (evidence: {loss['evidence']})" if loss["evidence"] else "")
+
+
+def clock(at: datetime) -> str:
+    """Write a time of day with hundredths of a second."""
+    return f"{at:%H:%M:%S}.{at.microsecond // 10_000:02}"
 
 
 def terms(tally: Tally, role: Role) -> str:
@@ -136,9 +211,11 @@ def render(summary: dict[str, Any], paint: Paint = plain) -> str:
         *(row(name, calls) for name, calls in timed_rows(summary).items()),
         records_per_second(summary["rates"]),
         *([error_line(summary["error_kinds"])] if summary["errors"] else []),
-        *outage_lines(summary["outages"]),
+        *availability_lines(summary["outages"]),
         "",
         *account_lines(summary["account"], paint),
+        *([paint(loss_line(summary["loss"]), BAD)] if summary["loss"] else []),
+        *([stale_line(summary)] if summary["longest_stale"] else []),
         paint(summary["verdict"], GOOD if summary["balances"] else BAD),
         *(threshold_line(Verdict(**judged), paint) for judged in summary["thresholds"]),
     ]
@@ -177,11 +254,38 @@ def threshold_line(verdict: Verdict, paint: Paint) -> str:
     return paint(str(verdict), BAD if verdict.missed else GOOD)
 
 
-def outage_lines(outages: dict[str, Any]) -> Iterator[str]:
+def stale_line(summary: Mapping[str, Any]) -> str:
+    """Write how old stale reads were."""
+    return f"the oldest stale read was {summary['longest_stale']:.1f} s old"
+
+
+def availability_lines(outages: dict[str, Any]) -> Iterator[str]:
+    """Write the outages of writes and of reads, or in one line that there were none."""
+    kinds = {kind: outages[kind] for kind in OUTAGE_KINDS if kind in outages}
+    if not any(each["count"] for each in kinds.values()):
+        yield from outage_lines(outages)
+    for kind, each in kinds.items():
+        yield from outage_lines(each, f" of {kind}")
+    yield from outage_counts(outages)
+
+
+def outage_counts(outages: dict[str, Any]) -> Iterator[str]:
+    """Write how available writes and reads were, by the heartbeats."""
+    kinds = {kind: outages[kind] for kind in OUTAGE_KINDS if kind in outages}
+    if not kinds:
+        return
+    if not any(each["count"] for each in kinds.values()):
+        yield f"no outage of {' or '.join(kinds)} of {MIN_SECONDS:g} s or more"
+        return
+    shares = (f"{kind} {each['availability']:.2f} %" for kind, each in kinds.items())
+    yield f"availability: {', '.join(shares)} of {max(each['watched'] for each in kinds.values()):.1f} s"
+
+
+def outage_lines(outages: dict[str, Any], of: str = "") -> Iterator[str]:
     """Write how often and how long the server was away, and list the longest times in order."""
     if not outages["count"]:
         return
-    counted = "1 outage" if outages["count"] == 1 else f"{outages['count']} outages"
+    counted = f"1 outage{of}" if outages["count"] == 1 else f"{outages['count']} outages{of}"
     yield ""
     yield f"{counted}, {outages['total']:.1f} s in total, the longest {outages['longest']:.1f} s:"
     listed = sorted(outages["periods"], key=lambda period: -float(period["seconds"]))[:LISTED_OUTAGES]

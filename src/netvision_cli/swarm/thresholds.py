@@ -23,6 +23,7 @@ def units() -> Iterator[tuple[str, str]]:
     for call in CALL_KINDS:
         yield from ((f"{call}.errors", COUNT), (f"{call}.retries", COUNT))
     yield from (("created.rate", RATE), ("deleted.rate", RATE), ("errors", COUNT), ("retries", COUNT), ("cpu", SHARE))
+    yield from (("outage.max", DURATION), ("outage.total", DURATION), ("outage.count", COUNT), ("availability", SHARE))
     yield from ((name, COUNT) for name in ACCOUNT_FIELDS)
 
 
@@ -33,6 +34,7 @@ OF_ATTEMPTS = frozenset({"errors", *(f"{call}.errors" for call in CALL_KINDS)})
 NAMES = (
     f"{', '.join(TIMED)}, each with {', '.join(f'.{time}' for time in TIMES)}, .count and .rate,"
     f" the first three with .errors and .retries; created.rate, deleted.rate, errors, retries, cpu,"
+    f" outage.max, outage.total, outage.count, availability,"
     f" {', '.join(ACCOUNT_FIELDS)}"
 )
 SIGNS = {">": ">", ">=": "≥", "<": "<", "<=": "≤"}
@@ -131,13 +133,27 @@ def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     found |= {f"{name}.rate": rate for name, rate in summary["rates"].items()}
     found |= {name: summary[name] for name in ("errors", "retries")}
     found |= summary["account"]
+    found |= outage_metrics(summary.get("outages", {}))
     return found | {"cpu": round(summary["cpu"] * 100, 1)}
 
 
+def outage_metrics(outages: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of the outages: of writes or of reads, whichever were worse."""
+    kinds = [outages[kind] for kind in ("writes", "reads") if kind in outages] or [outages]
+    if "availability" not in kinds[0]:
+        return {}
+    return {
+        "outage.count": max(kind["count"] for kind in kinds),
+        "outage.total": round(1000 * max(kind["total"] for kind in kinds)),
+        "outage.max": round(1000 * max(kind["longest"] for kind in kinds)),
+        "availability": min(kind["availability"] for kind in kinds),
+    }
+
+
 def share(summary: Mapping[str, Any], name: str) -> float | None:
-    """Return a number in per cent: how many of the calls failed, or how busy this process was."""
-    if name == "cpu":
-        return metrics(summary)["cpu"]
+    """Return a number in per cent: how many of the calls failed, or what is a share by itself."""
+    if UNITS[name] == SHARE:
+        return metrics(summary).get(name)
     figures = summary["calls"].get(name.partition(".")[0])
     attempts = figures["count"] + figures["errors"] if figures else summary["attempts"]
     return round(100 * metrics(summary)[name] / attempts, 4) if attempts else None

@@ -8,7 +8,7 @@ import asyncio
 import random
 import string
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 from netvision_cli.client import MAX_PAGE, Record
@@ -17,7 +17,7 @@ from netvision_cli.keys import FIRST_BATCH, Run
 from netvision_cli.storing import BATCH_CHARACTERS
 from netvision_cli.swarm.account import Account, Batch
 from netvision_cli.swarm.calls import Caller
-from netvision_cli.swarm.heartbeats import Heartbeats, Service, Services
+from netvision_cli.swarm.heartbeats import Heartbeats, Replica, Service, Services
 from netvision_cli.swarm.lifetime import Lifetime
 from netvision_cli.swarm.options import SwarmOptions
 from netvision_cli.swarm.pacing import IDLE_SECONDS, Pacing
@@ -43,15 +43,15 @@ class Workload:
         seed: int,
         clock: Callable[[], float] = time.perf_counter,
         *,
-        replica: Service | None = None,
-        monitors: Services | None = None,
+        services: Services | None = None,
     ) -> None:
         """Prepare a run; the same seed offers the same texts and batch sizes. The clock counts in seconds.
 
-        A replica serves the fetches instead of the server; `monitors` serve the heartbeats.
+        Fetches and heartbeats go to other services than the client if any are given.
         """
+        services = services or Services(client, client, client)
         self.client = client
-        self.replica = replica or client
+        self.replica = services.replica
         self.options = options
         self.seed = seed
         self.run_keys = Run.start_swarm()
@@ -59,7 +59,6 @@ class Workload:
         self.account = Account(self.run_keys, lambda: self.lifetime.elapsed)
         self.pacing = Pacing(options, self.lifetime.clock)
         self.caller = Caller(self.lifetime, options.wait)
-        services = monitors or Services(client, self.replica)
         self.heartbeats = Heartbeats(services, self.account, self.lifetime, options.heartbeat, options.hold)
         self.producing = options.producers
         self.batches = 0
@@ -213,7 +212,7 @@ class Workload:
         self.claimed.update(keys)
         return keys
 
-    async def read(self, service: Service, after: UUID, count: int) -> tuple[list[Record], list[UUID]]:
+    async def read(self, service: Replica, after: UUID, count: int) -> tuple[list[Record], list[UUID]]:
         """Read one page; return it, and the uuids of its records that can be deleted."""
         began = self.account.begin_read()
         try:
