@@ -5,20 +5,35 @@ from dataclasses import replace
 import pytest
 
 from netvision_cli.swarm.tally import Tally
-from tests.cli.flawed import DoublyDeleting, Dropping, Forgetting, Garbling, Halving, Landing, Repeating, Reviving
+from tests.cli.flawed import (
+    DoublyDeleting,
+    Dropping,
+    Forgetting,
+    Garbling,
+    Halving,
+    Landing,
+    Repeating,
+    Replica,
+    Reviving,
+)
 from tests.cli.simulation import OPTIONS, SimulatedServer, simulate
 
 HONEST_RUNS = range(1000)
 PARTS = 10
+LAGS = (0.05, 0.5, 5.0, 30.0)
 SEEDS = range(10)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_no_honest_server_is_accused_however_flaky(part: int) -> None:
+def test_no_honest_server_is_accused_however_flaky_or_stale(part: int) -> None:
     for seed in HONEST_RUNS[part::PARTS]:
         server = SimulatedServer(seed, flakiness=0.05 * (seed % 8))
-        tally = simulate(server, seed).account.tally
+        replica = Replica(server, LAGS[seed % len(LAGS)]) if seed % 3 == 0 else None
+        run = simulate(server, seed, replica=replica)
+        tally = run.account.tally
         assert tally.balances, (seed, tally)
+        assert run.account.heartbeats.is_even, (seed, run.account.heartbeats)
+        assert tally.stale == 0 or replica, (seed, tally)
         assert tally.partial == 0, (seed, tally)
 
 

@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.flawed import DoublyDeleting, Dropping, Garbling, Halving, Reviving
+from netvision_cli.swarm.summary import balances
+from netvision_cli.swarm.tally import Tally
+from tests.cli.commands import netvision
+from tests.cli.flawed import DoublyDeleting, Dropping, Forgetting, Garbling, Halving, Reviving
 from tests.cli.planted import PlantedServer, planted
 from tests.cli.simulation import SimulatedServer
 from tests.servers import clean_environment
@@ -57,4 +61,33 @@ def test_one_call_is_one_request_while_connections_are_cut() -> None:
         _, summary = swarm(url, "--records", "300")
     readiness_requests = 2
     calls = sum(calls["count"] + calls["errors"] for calls in summary["calls"].values())
-    assert server.requests == calls + readiness_requests
+    assert server.requests == calls + readiness_requests + summary["heartbeats"]["requests"]
+
+
+def test_what_was_lost_is_dated_and_named_in_the_evidence(tmp_path: Path) -> None:
+    evidence = tmp_path / "lost.jsonl"
+    with planted(PlantedServer(Forgetting(1))) as url:
+        done = netvision(url, "swarm", "--records", "300", "--evidence", str(evidence))
+    named = [json.loads(line) for line in evidence.read_text().splitlines()]
+    assert done.code == 5
+    assert {line["lost"] for line in named} == {"insert"}
+    assert all(line["acknowledged"] <= line["missing_since"] for line in named)
+    assert f"lost {len(named)} inserts and 0 deletions, acknowledged " in done.err
+    assert f"(evidence: {evidence})" in done.err
+
+
+def test_a_short_run_says_in_one_line_that_there_was_no_outage_and_leaves_the_evidence_empty(tmp_path: Path) -> None:
+    evidence = tmp_path / "lost.jsonl"
+    with planted(PlantedServer(SimulatedServer(1))) as url:
+        done = netvision(
+            url, "swarm", "--records", "300", "--evidence", str(evidence), "--fail-if", "availability<100%"
+        )
+    assert (done.code, evidence.read_text()) == (0, "")
+    assert [line for line in done.err.splitlines() if "outage" in line] == [
+        "no outage of writes or reads of 0.5 s or more"
+    ]
+
+
+def test_stale_reads_spoil_the_account_only_if_it_is_strict() -> None:
+    tally = Tally(created=1, deleted=1, stale=1)
+    assert [balances(tally, is_strict=is_strict) for is_strict in (False, True)] == [True, False]
