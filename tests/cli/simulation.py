@@ -20,7 +20,7 @@ from netvision_cli.swarm.workload import Workload
 T = TypeVar("T")
 
 OPTIONS = SwarmOptions(
-    records=60, producers=2, consumers=3, batch=Range(3, 20), backlog=40, wait=3600, heartbeat=5, hold=20
+    records=60, producers=2, consumers=3, batch=Range(3, 20), backlog=40, wait=3600, heartbeat=10, hold=30
 )
 
 
