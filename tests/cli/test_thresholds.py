@@ -173,3 +173,12 @@ def test_harm_and_an_early_end_come_before_a_threshold(
     assert error
     assert error.exit_code == code
     assert isinstance(error, Unbalanced) or balances
+
+
+def test_outages_are_judged_by_those_of_writes_or_of_reads_whichever_were_worse() -> None:
+    writes = {"count": 1, "total": 2.5, "longest": 2.5, "availability": 97.5}
+    reads = {"count": 2, "total": 1.5, "longest": 1.0, "availability": 98.5}
+    summary = SUMMARY | {"outages": {"count": 0, "writes": writes, "reads": reads}}
+    values = {"outage.max>2s": True, "outage.total>3s": False, "outage.count>1": True, "availability<98%": True}
+    assert {expression: missed(expression, summary) for expression in values} == values
+    assert missed("outage.max>1h"), "what was never measured fails"
