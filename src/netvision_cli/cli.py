@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 from typer.core import TyperGroup
 
-from netvision_cli.errors import Interrupted, NetvisionError, RefusedForNow, ServerError, UsageError
+from netvision_cli.errors import Interrupted, NetvisionError, ServerError, UnexpectedResponse, UsageError
 from netvision_cli.options import Connection, Format, TextSource
 from netvision_cli.streams import discard_stdout, open_closed_streams, print_data, print_error, use_utf_8
 from netvision_cli.swarm.options import SwarmOptions
@@ -290,14 +290,16 @@ def run(connection: Connection, call: "Callable[[Client], Coroutine[Any, Any, No
         async with Client(connection.url, token=connection.bearer, timeout=connection.timeout) as client:
             try:
                 await call(client)
-            except RefusedForNow as error:
+            except UnexpectedResponse:
+                raise
+            except ServerError as error:
                 await add_reason(client, error)
                 raise
 
     asyncio.run(connected())
 
 
-async def add_reason(client: "Client", error: RefusedForNow) -> None:
+async def add_reason(client: "Client", error: ServerError) -> None:
     """Add to the message of an error why the server is not ready, with what to do about it, unless it says so."""
     from netvision_cli.transport.responses import quote
 

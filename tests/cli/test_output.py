@@ -366,7 +366,7 @@ def test_a_token_that_no_header_can_carry_is_wrong_usage(token: str) -> None:
 def test_every_command_has_help_and_every_option_of_a_connection(command: str) -> None:
     short, long = (CliRunner().invoke(app, [command, option]) for option in ("-h", "--help"))
     assert (short.exit_code, short.stderr, long.stdout) == (0, "", short.stdout)
-    shown = [option in short.stdout for option in ("--url", "--token-file", "--timeout")]
+    shown = [f"  {option} " in short.stdout for option in ("--url", "--token-file", "--timeout")]
     assert shown == [command != "demo"] * 3
 
 
