@@ -46,12 +46,24 @@ async def delete_records(client: Client, keys: Iterable[UUID] | None, format_: F
     report_absent(absent)
 
 
-async def delete_all(client: Client) -> AsyncGenerator[Record, None]:
-    """Delete every record, page by page; those that others delete at the same time are skipped."""
-    page: list[UUID] = []
+def delete_all(client: Client) -> AsyncGenerator[Record, None]:
+    """Delete every record."""
+    return delete_keys(client, all_keys(client))
+
+
+async def all_keys(client: Client) -> AsyncGenerator[UUID, None]:
+    """Yield the uuid of every record."""
     async with aclosing(client.stream()) as records:
         async for record in records:
-            page.append(record.uuid)
+            yield record.uuid
+
+
+async def delete_keys(client: Client, keys: AsyncGenerator[UUID, None]) -> AsyncGenerator[Record, None]:
+    """Delete records page by page; those that others delete at the same time are skipped."""
+    page: list[UUID] = []
+    async with aclosing(keys):
+        async for key in keys:
+            page.append(key)
             if len(page) == MAX_PAGE:
                 async for deleted in delete_concurrently(client, page):
                     yield deleted

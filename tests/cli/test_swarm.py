@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from netvision_cli.cli import app
 from netvision_cli.client import Client
 from netvision_cli.errors import Unchecked
+from netvision_cli.keys import FIRST_BATCH, Run
 from netvision_cli.swarm.options import Range, SwarmOptions
 from netvision_cli.swarm.workload import Workload
 from tests.cli.commands import (
@@ -406,6 +407,21 @@ def test_what_dead_swarms_left_is_deleted_and_nothing_else(
     assert {record["uuid"] for record in stored(http)} == {*added, *(record["uuid"] for record in foreign)}
     again = netvision(service, "swarm", "--clean")
     assert (again.code, again.err) == (0, "no swarm has left records here\n")
+
+
+def test_cleaning_that_a_server_refuses_ends_with_that_error_alone() -> None:
+    run = Run.start_swarm()
+    keys = [run.key(FIRST_BATCH + 1, position) for position in range(20)]
+    listed = "".join(json.dumps({"uuid": str(key), "text": "abc"}) + "\n" for key in keys)
+
+    def respond(request: bytes) -> bytes:
+        if request.startswith(b"GET "):
+            return http_answer("200 OK", listed, kind="application/x-ndjson")
+        return http_answer("403 Forbidden", '{"detail": "The token may only read."}')
+
+    with raw_server(respond) as server:
+        done = netvision(server.url, "swarm", "--clean", "--interval", "100ms")
+    assert (done.code, done.err.count("Error: "), "Traceback" in done.err) == (4, 1, False)
 
 
 # --- demo

@@ -1,25 +1,25 @@
 """`netvision swarm --clean`: delete the records of swarms that ended without doing so.
 
 A swarm's records are recognized by their keys and texts. One that is running changes its records all the time, so those
-of a run that are the same after a while belong to one that is dead, or that was told to leave them.
+of a run that are the same after a while belong to one that is dead, or that ran with `--leave`.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 from netvision_cli.client import Client, Record
-from netvision_cli.errors import NotFound
+from netvision_cli.deleting import delete_keys
 from netvision_cli.keys import FIRST_SWARM, Run
 from netvision_cli.options import Connection
 from netvision_cli.output import print_status, progress
 
-CONCURRENT_DELETES = 16
-DELETES_AT_ONCE = 1000
+CLOCK_SKEW = 86_400_000
+"""By how many milliseconds the clock of the machine that ran a swarm may be fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,6 @@ def run_of(record: Record) -> Run | None:
     return run if run and is_random_text and run.milliseconds <= time.time() * 1000 + CLOCK_SKEW else None
 
 
-CLOCK_SKEW = 86_400_000
-"""By how many milliseconds the clock of the machine that ran a swarm may be fast."""
-
-
 async def find_runs(client: Client) -> dict[Run, Traces]:
     """Read the records after the first that can be a swarm's, and return what is stored of each run."""
     found: dict[Run, Traces] = {}
@@ -105,30 +101,9 @@ async def keys_of(client: Client, run: Run) -> AsyncGenerator[UUID, None]:
 
 async def delete_run(client: Client, run: Run, advance: Callable[[int], None]) -> int:
     """Delete the records of a run; return how many there were."""
-    count, waiting = 0, []
-    async with aclosing(keys_of(client, run)) as keys:
-        async for key in keys:
-            waiting.append(key)
-            if len(waiting) == DELETES_AT_ONCE:
-                count += await delete(client, waiting, advance)
-                waiting.clear()
-    return count + await delete(client, waiting, advance)
-
-
-async def delete(client: Client, keys: list[UUID], advance: Callable[[int], None]) -> int:
-    """Delete records, several at a time; return how many were there."""
-    waiting = iter(keys)
-    deleted = 0
-
-    async def work() -> None:
-        nonlocal deleted
-        for key in waiting:
-            with suppress(NotFound):
-                await client.remove(key)
-                deleted += 1
-                advance(1)
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(CONCURRENT_DELETES):
-            tasks.create_task(work())
-    return deleted
+    count = 0
+    async with aclosing(delete_keys(client, keys_of(client, run))) as deleted:
+        async for _ in deleted:
+            count += 1
+            advance(1)
+    return count
