@@ -64,7 +64,7 @@ KNOWN_PARAMETERS = DRIVER_PARAMETERS | IGNORED_PARAMETERS | {CONNECT_TIMEOUT, TL
 Address = tuple[str, int | None]
 
 credentials = re.compile(r"([^:]*://[^:/?#@]*:).*@.*", re.DOTALL).fullmatch
-"""A user, and a password up to the last `@`, whatever is in it."""
+"""A user, and a password up to the last `@`, which may hold any character."""
 
 parameter = re.compile(r"([?&])([^=&]*)=([^&]*)")
 

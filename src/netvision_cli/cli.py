@@ -306,8 +306,7 @@ async def add_reason(client: "Client", error: ServerError) -> None:
     with suppress(NetvisionError):
         reason = quote((await client.readiness()).reason or "")
         if reason not in str(error):
-            # The message of an exception is its arguments; the exception itself keeps its class and exit status.
-            error.args = (f"{error}; it is not ready: {reason}",)
+            error.add(f"it is not ready: {reason}")
 
 
 def require_terminal(statement: str) -> None:

@@ -30,6 +30,10 @@ class NetvisionError(Exception):
     may_land_late = False
     """Whether the request may still be served after this error."""
 
+    def add(self, text: str) -> None:
+        """Add to the message; the error keeps its class and exit status."""
+        self.args = (f"{self}; {text}",)
+
 
 class UsageError(NetvisionError):
     """The command makes no sense as it is."""

@@ -32,7 +32,7 @@ def print_status(message: str) -> None:
 async def write(records: AsyncIterator[Record], format_: Format) -> int:
     """Write records as they arrive, and return their number; nothing is written before the first one.
 
-    A terminal gets no text that it would obey, whatever the format: JSON stays the same value, CSV is escaped.
+    In no format does a terminal get text that it would obey: JSON stays the same value, CSV is escaped.
     """
     rows = (TERMINAL_ROWS if sys.stdout.isatty() else ROWS)[format_]
     count = 0
@@ -152,6 +152,6 @@ def reporting(so_far: Callable[[], str]) -> Iterator[None]:
         msg = "; ".join(filter(None, ["interrupted", so_far()]))
         raise Interrupted(msg) from error
     except NetvisionError as error:
-        # The message of an exception is its arguments; the exception itself keeps its class and exit status.
-        error.args = ("; ".join(filter(None, [str(error), so_far()])),)
+        if done := so_far():
+            error.add(done)
         raise

@@ -44,9 +44,7 @@ async def store_with_retries(client: Client, batch: list[Record], wait: float) -
             is_away = attempt == 1 and isinstance(error, NotConnected)
             if perf_counter() >= deadline and (is_away or attempt >= ATTEMPTS):
                 if is_unknown:
-                    unknown = f"the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored"
-                    # The message of an exception is its arguments; the exception keeps its class and exit status.
-                    error.args = (f"{error}; {unknown}",)
+                    error.add(f"the texts from {batch[0].uuid} to {batch[-1].uuid} may be stored")
                 raise
             await asyncio.sleep(backoff_seconds(attempt, error))
         else:

@@ -52,7 +52,7 @@ def path_of(name: str) -> Path:
 
 @route(sorted(ASSET_PATHS), http_method=READ, include_in_schema=False)
 async def serve_asset(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Return an asset; a browser that has it already is told so."""
+    """Return an asset, or 304 for a browser that has it already."""
     asset = await to_thread.run_sync(load, Path(request.scope["path"]).name)
     headers = {"Cache-Control": "no-cache", "ETag": asset.etag, "Vary": "Accept-Encoding"}
     if asset.etag in request.headers.get("if-none-match", ""):

@@ -25,8 +25,8 @@ class ConnectionLimit:
     """The open connections of a process.
 
     Beyond the limit the one that has waited longest is closed: first of those without any request yet, then of those
-    between two requests. A connection whose request is complete is never closed, so that liveness is served whoever
-    keeps connections open.
+    between two requests. A connection whose request is complete is never closed, so that liveness is served however
+    many connections stay open.
     """
 
     def __init__(self, limit: int) -> None:

@@ -66,7 +66,7 @@ ascend.
 - Records come as JSON, or as `application/x-ndjson` or `text/csv` if `Accept` requests it.
 - Every error is `application/problem+json` (RFC 9457); its `request_id` is in the log too.
 - Where a token is set, every request but the health checks needs `Authorization: Bearer <token>`.
-- HEAD works wherever GET does.
+- HEAD is served on every path that serves GET.
 """.strip()
 
 TAGS = [

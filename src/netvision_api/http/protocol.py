@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
     async def run(self, app: ASGIApp, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, and abort the connection if it cannot complete a response.
 
-        What is sent stays in memory until the client takes it, and so long it counts for its request.
+        What is sent counts as memory of its request until the client has taken it.
         """
         head: Message | None = None
 

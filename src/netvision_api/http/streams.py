@@ -54,29 +54,30 @@ async def rendered(
     """Render pages part by part, and count what is in memory of them."""
     has_begun = False
     async for page in pages:
-        for part in parts(page):
-            expect_response(request, characters(part))
+        size = characters(page)
+        for part, part_size in parts(page, size):
+            expect_response(request, part_size)
             content = (format_.separator if has_begun else format_.head) + format_.render_rows(part)
-            count_response(request, characters(page) + len(content))
+            count_response(request, size + len(content))
             has_begun = True
             yield content
     yield format_.tail if has_begun else format_.head + format_.tail
 
 
-def parts(page: Records) -> Iterator[Records]:
-    """Split a page into parts of at most `PART_CHARACTERS`, or of one record."""
-    if characters(page) <= PART_CHARACTERS:
-        yield page
+def parts(page: Records, total: int) -> Iterator[tuple[Records, int]]:
+    """Split a page of `total` characters into parts of at most `PART_CHARACTERS` or of one record, with their sizes."""
+    if total <= PART_CHARACTERS:
+        yield page, total
         return
     part: list[StoredRecord] = []
     size = 0
     for record in page:
         if part and size + len(record.text) > PART_CHARACTERS:
-            yield part
+            yield part, size
             part, size = [], 0
         part.append(record)
         size += len(record.text)
-    yield part
+    yield part, size
 
 
 def characters(records: Records) -> int:

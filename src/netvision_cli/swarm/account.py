@@ -127,7 +127,7 @@ class Account:
 
     @property
     def tally(self) -> Tally:
-        """Return the numbers of the batches, with whatever harmed a heartbeat."""
+        """Return the numbers of the batches, with the harm to heartbeats."""
         return self.work.merged(self.heartbeats.findings)
 
     @property

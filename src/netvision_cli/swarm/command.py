@@ -163,29 +163,21 @@ class SwarmSession:
             print_status(render(summary, paint))
             if self.context.earlier:
                 print_status(f"\n{compare(self.context.earlier, summary, paint)}")
-        error, report_error = exit_error(summary, failure), self.write_evidence() or self.write_report(summary)
-        if error and report_error:
-            print_status(f"Error: {report_error}")
-        if final := error or report_error:
+        error, write_error = exit_error(summary, failure), self.write_results(summary)
+        if error and write_error:
+            print_status(f"Error: {write_error}")
+        if final := error or write_error:
             raise final
 
-    def write_evidence(self) -> NetvisionError | None:
-        """Write what was lost if that is wanted; return the error if it could not be written."""
-        file, outages = self.context.evidence_file, self.workload.caller.outages
+    def write_results(self, summary: dict[str, Any]) -> NetvisionError | None:
+        """Write the evidence and the report if they are wanted; return the error if one could not be written."""
+        context, workload = self.context, self.workload
         try:
-            if file:
-                found = self.workload.account.findings.found
-                file.write("".join(f"{json.dumps(each.as_dict(outages.clock_time))}\n" for each in found))
-        except NetvisionError as error:
-            return error
-        return None
-
-    def write_report(self, summary: dict[str, Any]) -> NetvisionError | None:
-        """Write the report if one is wanted; return the error if it could not be written."""
-        file = self.context.report_file
-        try:
-            if file:
-                file.write(report(summary, self.history.intervals, self.context.earlier))
+            if file := context.evidence_file:
+                clock_time, found = workload.caller.outages.clock_time, workload.account.findings.found
+                file.write("".join(f"{json.dumps(each.as_dict(clock_time))}\n" for each in found))
+            if file := context.report_file:
+                file.write(report(summary, self.history.intervals, context.earlier))
                 print_status(f"report: {file.path.resolve().as_uri()}")
         except NetvisionError as error:
             return error

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from netvision_cli.client import Record
 from netvision_cli.keys import FIRST_BATCH, Place, Run
+from netvision_cli.swarm.outages import iso
 
 MAX_FINDINGS = 100_000
 MAX_DELETIONS = 2**16
@@ -51,11 +52,6 @@ class Finding:
             "heartbeat": is_heartbeat,
             **{name: None if at is None else iso(clock_time(at)) for name, at in times.items()},
         }
-
-
-def iso(at: datetime) -> str:
-    """Write a time with milliseconds."""
-    return at.isoformat(timespec="milliseconds")
 
 
 class DeletionTimes:

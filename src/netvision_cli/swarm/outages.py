@@ -155,10 +155,15 @@ class Outages:
     def period(self, outage: Outage, now: float) -> dict[str, Any]:
         """Return one outage for the summary."""
         return {
-            "at": self.clock_time(outage.began).isoformat(timespec="milliseconds"),
-            "until": self.clock_time(now if outage.ended is None else outage.ended).isoformat(timespec="milliseconds"),
+            "at": iso(self.clock_time(outage.began)),
+            "until": iso(self.clock_time(now if outage.ended is None else outage.ended)),
             "began": round(outage.began, 3),
             "seconds": round(outage.seconds(now), 3),
             "has_ended": outage.ended is not None,
             "error": outage.error,
         }
+
+
+def iso(at: datetime) -> str:
+    """Write a time with milliseconds."""
+    return at.isoformat(timespec="milliseconds")

@@ -12,10 +12,10 @@ from netvision_cli import __version__
 from netvision_cli.client import Readiness
 from netvision_cli.escaping import escape
 from netvision_cli.swarm.colors import BAD, GOOD, WARNING, Paint, plain
-from netvision_cli.swarm.findings import Findings, iso
+from netvision_cli.swarm.findings import Findings
 from netvision_cli.swarm.history import BUSY_SHARE
 from netvision_cli.swarm.latency import TIMES
-from netvision_cli.swarm.outages import MIN_SECONDS, Outages
+from netvision_cli.swarm.outages import MIN_SECONDS, Outages, iso
 from netvision_cli.swarm.snapshot import Snapshot
 from netvision_cli.swarm.tally import FIELDS_BY_ROLE, Role, Tally
 from netvision_cli.swarm.thresholds import Threshold, Verdict
