@@ -13,6 +13,9 @@ from netvision_api.storage.revisions import upgrade
 from tests.databases import SqliteDatabase
 from tests.servers import served
 
+TOKEN, READ_TOKEN = "t" * 32, "r" * 32
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
 
 @dataclass(frozen=True)
 class Service:

@@ -1,32 +1,15 @@
 """The page at /schema: complete without a script, and a place to try every operation with one."""
 
 import re
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from netvision_api.http.paths import ASSET_PATHS
 from tests.api.markup import Markup
-from tests.api.services import Service, service_on
+from tests.api.services import AUTHORIZED, Service
 
-TOKEN = "t" * 32
-AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 AS_BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service."""
-    with service_on(tmp_path_factory.mktemp("plain")) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that requires a token."""
-    with service_on(tmp_path_factory.mktemp("protected"), token=TOKEN) as service:
-        yield service
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The home page at /, and its twin for programs."""
 
 import socket
-from collections.abc import Iterator
 
 import anyio
 import httpx
@@ -12,31 +11,15 @@ from netvision_api.http.paths import FIXED_PATHS
 from netvision_api.settings import Settings
 from netvision_api.storage.sharing import Shared
 from tests.api.markup import Markup
-from tests.api.services import Service, service_on
+from tests.api.services import AUTHORIZED, Service
 from tests.servers import served
 
-TOKEN, READ_TOKEN = "t" * 32, "r" * 32
-AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 JSON = {"Accept": "application/json"}
 OF_BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 FOR_HTML = [OF_BROWSER, "text/html", "TEXT/HTML", "text/html, application/json;q=0.9"]
 FOR_JSON = ["application/json", "application/json, text/html;q=0.1", "text/html;q=0, application/json"]
 FOR_ANYTHING = ["*/*", "", "x", "image/png", "text/html;q=0"]
-
-
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with a token that may write, and one that may read."""
-    with service_on(tmp_path_factory.mktemp("protected"), token=TOKEN, read_token=READ_TOKEN) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service."""
-    with service_on(tmp_path_factory.mktemp("plain")) as service:
-        yield service
 
 
 def test_the_twin_describes_the_service(http: httpx.Client) -> None:

@@ -8,11 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from netvision_api.settings import Settings
-from tests.api.services import Service, service_on
+from tests.api.services import READ_TOKEN, TOKEN, Service
 from tests.browsers import chromium, tab
 from tests.servers import served
-
-TOKEN, READ_TOKEN = "t" * 32, "r" * 32
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>&lt;\u202eevil\x1b[2J"
 
@@ -26,20 +24,6 @@ TRIED = {
     "checkReadiness": 200,
     "readMetrics": 200,
 }
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service."""
-    with service_on(tmp_path_factory.mktemp("plain")) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with a token that may write, and one that may read."""
-    with service_on(tmp_path_factory.mktemp("protected"), token=TOKEN, read_token=READ_TOKEN) as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

@@ -2,47 +2,27 @@
 
 import asyncio
 import struct
-import threading
-from collections.abc import Coroutine
-from typing import Any, Self, TypeVar
 
 from sqlalchemy import make_url
 
+from tests.faults.loops import InThread
+
 PROTOCOL = 3 << 16
-SSL_REQUEST = 80877103
 AUTHENTICATION_OK = b"R" + struct.pack("!ii", 8, 0)
 READY = b"Z" + struct.pack("!ic", 5, b"I")
 
-T = TypeVar("T")
 
-
-class Pooler:
+class Pooler(InThread):
     """Gives the server connection to a client for one transaction at a time, on an event loop in a thread."""
 
     def __init__(self, url: str) -> None:
         """Take the URL of a database that needs no password."""
+        super().__init__()
         self.target = make_url(url)
-        self.loop = asyncio.new_event_loop()
         self.turn = asyncio.Lock()
         self.client: asyncio.StreamWriter | None = None
         self.greeting = b""
         self.tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> Self:
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.run(self.start())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the pooler's thread to its end."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     @property
     def url(self) -> str:

@@ -3,12 +3,9 @@
 import asyncio
 import socket
 import struct
-import threading
-from collections.abc import Coroutine
 from enum import Enum
-from typing import Any, Self, TypeVar
 
-Result = TypeVar("Result")
+from tests.faults.loops import InThread
 
 CHUNK = 65536
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -37,11 +34,12 @@ class Link:
                 end.transport.abort()
 
 
-class Proxy:
+class Proxy(InThread):
     """Passes bytes on between clients and a server; its faults can be switched at any time, from any thread."""
 
     def __init__(self, host: str, port: int) -> None:
         """Take the server's address; `port` is then the proxy's own."""
+        super().__init__()
         self.target = host, port
         self.port = 0
         self.delay = 0.0
@@ -53,25 +51,8 @@ class Proxy:
         self.budget: dict[Direction, int] = {}
         self.links: set[Link] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.loop = asyncio.new_event_loop()
         self.flowing = asyncio.Event()
         self.listener: asyncio.Server | None = None
-
-    def __enter__(self) -> Self:
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.heal()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.run(self.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Have the proxy's own thread do something."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     # --- the faults
 
@@ -125,6 +106,11 @@ class Proxy:
         """End one way of every connection."""
         for link in self.links:
             link.ends[direction].write_eof()
+
+    async def start(self) -> None:
+        """Pass everything on."""
+        self.flowing.set()
+        await self.listen()
 
     async def stop(self) -> None:
         """End everything."""
